@@ -1,0 +1,338 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// The stored form of a record is a protobuf message without a schema file:
+// numbered fields, so that a reader skips what a later version has added. A
+// number is never used again for another meaning. EventID, Sequence, Node and
+// Boot stand beside the message, in the store's own framing, and the contents
+// of the bodies apart from it, so that a listing without bodies reads none.
+const (
+	fieldEndMicros       protowire.Number = 1 // since Timestamp
+	fieldSource          protowire.Number = 2
+	fieldProject         protowire.Number = 3
+	fieldClaimedProject  protowire.Number = 4
+	fieldAction          protowire.Number = 5
+	fieldDescription     protowire.Number = 6
+	fieldSuccess         protowire.Number = 7
+	fieldMethod          protowire.Number = 8
+	fieldURI             protowire.Number = 9
+	fieldQuery           protowire.Number = 10
+	fieldUpstreamURI     protowire.Number = 11
+	fieldHost            protowire.Number = 12
+	fieldProtocol        protowire.Number = 13
+	fieldStatus          protowire.Number = 14
+	fieldStatusSource    protowire.Number = 15
+	fieldOutcome         protowire.Number = 16
+	fieldUserID          protowire.Number = 17
+	fieldUserName        protowire.Number = 18
+	fieldUserEmail       protowire.Number = 19
+	fieldUserRole        protowire.Number = 20 // repeated
+	fieldAuthMethod      protowire.Number = 21
+	fieldAuthVerified    protowire.Number = 22
+	fieldUserIP          protowire.Number = 23
+	fieldPeerIP          protowire.Number = 24
+	fieldUserAgent       protowire.Number = 25
+	fieldRequestID       protowire.Number = 26
+	fieldTraceID         protowire.Number = 27
+	fieldObject          protowire.Number = 28 // message: 1 type, 2 id, 3 name
+	fieldRequestHeaders  protowire.Number = 29 // names and values in turn, each behind its length
+	fieldResponseHeaders protowire.Number = 30
+	fieldRequestBody     protowire.Number = 31 // message: BodyInfo
+	fieldResponseBody    protowire.Number = 32
+	fieldRedacted        protowire.Number = 33 // repeated
+	fieldGap             protowire.Number = 34 // message: 1 count, 2 unknown, 3 reason
+)
+
+// errMeta is what every malformed stored form comes to.
+var errMeta = errors.New("malformed record")
+
+// AppendMeta appends the stored form of r to dst: all of it but EventID (and
+// with it Timestamp), Sequence, Node, Boot and the contents of the bodies.
+func (r *Record) AppendMeta(dst []byte) []byte {
+	if !r.EndTime.IsZero() {
+		dst = appendInt(dst, fieldEndMicros, uint64(max(r.EndTime.Sub(r.Timestamp).Microseconds(), 0))+1)
+	}
+	for _, f := range r.stringFields() {
+		dst = appendString(dst, f.number, *f.value)
+	}
+	dst = appendInt(dst, fieldStatus, uint64(r.Status))
+	for _, role := range r.UserRoles {
+		dst = appendString(dst, fieldUserRole, role)
+	}
+	if r.AuthVerified {
+		dst = appendInt(dst, fieldAuthVerified, 1)
+	}
+	if o := r.Object; o != nil {
+		dst = appendMessage(dst, fieldObject, func(dst []byte) []byte {
+			dst = appendString(dst, 1, o.Type)
+			dst = appendString(dst, 2, o.ID)
+			return appendString(dst, 3, o.Name)
+		})
+	}
+	dst = appendHeaders(dst, fieldRequestHeaders, r.RequestHeaders)
+	dst = appendHeaders(dst, fieldResponseHeaders, r.ResponseHeaders)
+	dst = appendBody(dst, fieldRequestBody, &r.RequestBody.BodyInfo)
+	dst = appendBody(dst, fieldResponseBody, &r.ResponseBody.BodyInfo)
+	for _, place := range r.Redacted {
+		dst = appendString(dst, fieldRedacted, place)
+	}
+	if g := r.Gap; g != nil {
+		dst = appendMessage(dst, fieldGap, func(dst []byte) []byte {
+			dst = appendInt(dst, 1, g.Count)
+			if g.CountUnknown {
+				dst = appendInt(dst, 2, 1)
+			}
+			return appendString(dst, 3, g.Reason)
+		})
+	}
+	return dst
+}
+
+// SetMeta sets r to what AppendMeta wrote of a record named id. What r held
+// before is gone. Nothing of meta is kept.
+func (r *Record) SetMeta(id ID, meta []byte) error {
+	*r = Record{EventID: id, Timestamp: id.Time()}
+	var lasted uint64
+	strings := r.stringFields()
+	err := eachField(meta, func(n protowire.Number, number uint64, data []byte) error {
+		switch n {
+		case fieldEndMicros:
+			lasted = number
+		case fieldStatus:
+			r.Status = int(number)
+		case fieldAuthVerified:
+			r.AuthVerified = number != 0
+		case fieldUserRole:
+			r.UserRoles = append(r.UserRoles, string(data))
+		case fieldRedacted:
+			r.Redacted = append(r.Redacted, string(data))
+		case fieldObject:
+			r.Object = new(Object)
+			return r.Object.set(data)
+		case fieldGap:
+			r.Gap = new(Gap)
+			return r.Gap.set(data)
+		case fieldRequestHeaders:
+			return r.RequestHeaders.set(data)
+		case fieldResponseHeaders:
+			return r.ResponseHeaders.set(data)
+		case fieldRequestBody:
+			return r.RequestBody.set(data)
+		case fieldResponseBody:
+			return r.ResponseBody.set(data)
+		default:
+			for _, f := range strings {
+				if f.number == n {
+					*f.value = string(data)
+					break
+				}
+			}
+		}
+		return nil
+	})
+	if lasted > 0 {
+		r.EndTime = r.Timestamp.Add(time.Duration(lasted-1) * time.Microsecond)
+	}
+	return err
+}
+
+type stringField struct {
+	number protowire.Number
+	value  *string
+}
+
+// stringFields pairs each plain text field with its number, for writing and
+// for reading.
+func (r *Record) stringFields() [23]stringField {
+	return [...]stringField{
+		{fieldSource, &r.Source},
+		{fieldProject, &r.Project},
+		{fieldClaimedProject, &r.ClaimedProject},
+		{fieldAction, &r.Action},
+		{fieldDescription, &r.Description},
+		{fieldSuccess, (*string)(&r.Success)},
+		{fieldMethod, &r.Method},
+		{fieldURI, &r.URI},
+		{fieldQuery, &r.Query},
+		{fieldUpstreamURI, &r.UpstreamURI},
+		{fieldHost, &r.Host},
+		{fieldProtocol, &r.Protocol},
+		{fieldStatusSource, &r.StatusSource},
+		{fieldOutcome, (*string)(&r.Outcome)},
+		{fieldUserID, &r.UserID},
+		{fieldUserName, &r.UserName},
+		{fieldUserEmail, &r.UserEmail},
+		{fieldAuthMethod, &r.AuthMethod},
+		{fieldUserIP, &r.UserIP},
+		{fieldPeerIP, &r.PeerIP},
+		{fieldUserAgent, &r.UserAgent},
+		{fieldRequestID, &r.RequestID},
+		{fieldTraceID, &r.TraceID},
+	}
+}
+
+func appendInt(dst []byte, n protowire.Number, v uint64) []byte {
+	if v == 0 {
+		return dst
+	}
+	return protowire.AppendVarint(protowire.AppendTag(dst, n, protowire.VarintType), v)
+}
+
+func appendString(dst []byte, n protowire.Number, s string) []byte {
+	if s == "" {
+		return dst
+	}
+	return protowire.AppendString(protowire.AppendTag(dst, n, protowire.BytesType), s)
+}
+
+// appendMessage appends what fill appends, behind its length.
+func appendMessage(dst []byte, n protowire.Number, fill func([]byte) []byte) []byte {
+	dst = protowire.AppendTag(dst, n, protowire.BytesType)
+	start := len(dst)
+	dst = fill(dst)
+	size := len(dst) - start
+	room := protowire.SizeVarint(uint64(size))
+	dst = append(dst, make([]byte, room)...)
+	copy(dst[start+room:], dst[start:start+size])
+	protowire.AppendVarint(dst[:start], uint64(size))
+	return dst
+}
+
+func appendHeaders(dst []byte, n protowire.Number, h Headers) []byte {
+	if len(h) == 0 {
+		return dst
+	}
+	return appendMessage(dst, n, func(dst []byte) []byte {
+		for i := range h {
+			dst = protowire.AppendString(dst, h[i].Name)
+			dst = protowire.AppendString(dst, h[i].Value)
+		}
+		return dst
+	})
+}
+
+func (h *Headers) set(data []byte) error {
+	for len(data) > 0 {
+		name, n := protowire.ConsumeString(data)
+		if n < 0 {
+			return fmt.Errorf("%w: header", errMeta)
+		}
+		value, m := protowire.ConsumeString(data[n:])
+		if m < 0 {
+			return fmt.Errorf("%w: header", errMeta)
+		}
+		*h = append(*h, Field{name, value})
+		data = data[n+m:]
+	}
+	return nil
+}
+
+func appendBody(dst []byte, n protowire.Number, b *BodyInfo) []byte {
+	if b.State == "" {
+		return dst
+	}
+	return appendMessage(dst, n, func(dst []byte) []byte {
+		dst = appendInt(dst, 1, uint64(b.Size))
+		dst = appendInt(dst, 2, uint64(b.Kept))
+		dst = appendString(dst, 3, b.SHA256)
+		dst = appendString(dst, 4, b.HMACSHA256)
+		if b.Partial {
+			dst = appendInt(dst, 5, 1)
+		}
+		dst = appendString(dst, 6, b.ContentType)
+		dst = appendString(dst, 7, b.Encoding)
+		dst = appendString(dst, 8, string(b.State))
+		return appendString(dst, 9, b.Reason)
+	})
+}
+
+func (b *BodyInfo) set(data []byte) error {
+	return eachField(data, func(n protowire.Number, number uint64, data []byte) error {
+		switch n {
+		case 1:
+			b.Size = int64(number)
+		case 2:
+			b.Kept = int64(number)
+		case 3:
+			b.SHA256 = string(data)
+		case 4:
+			b.HMACSHA256 = string(data)
+		case 5:
+			b.Partial = number != 0
+		case 6:
+			b.ContentType = string(data)
+		case 7:
+			b.Encoding = string(data)
+		case 8:
+			b.State = BodyState(data)
+		case 9:
+			b.Reason = string(data)
+		}
+		return nil
+	})
+}
+
+func (o *Object) set(data []byte) error {
+	return eachField(data, func(n protowire.Number, _ uint64, data []byte) error {
+		switch n {
+		case 1:
+			o.Type = string(data)
+		case 2:
+			o.ID = string(data)
+		case 3:
+			o.Name = string(data)
+		}
+		return nil
+	})
+}
+
+func (g *Gap) set(data []byte) error {
+	return eachField(data, func(n protowire.Number, number uint64, data []byte) error {
+		switch n {
+		case 1:
+			g.Count = number
+		case 2:
+			g.CountUnknown = number != 0
+		case 3:
+			g.Reason = string(data)
+		}
+		return nil
+	})
+}
+
+// eachField calls do for each field of a message: number holds a varint, data
+// the bytes of everything that has a length.
+func eachField(message []byte, do func(n protowire.Number, number uint64, data []byte) error) error {
+	for len(message) > 0 {
+		n, kind, size := protowire.ConsumeTag(message)
+		if size < 0 {
+			return fmt.Errorf("%w: tag", errMeta)
+		}
+		message = message[size:]
+		var number uint64
+		var data []byte
+		switch kind {
+		case protowire.VarintType:
+			number, size = protowire.ConsumeVarint(message)
+		case protowire.BytesType:
+			data, size = protowire.ConsumeBytes(message)
+		default:
+			size = protowire.ConsumeFieldValue(n, kind, message)
+		}
+		if size < 0 {
+			return fmt.Errorf("%w: field %d", errMeta, n)
+		}
+		if err := do(n, number, data); err != nil {
+			return err
+		}
+		message = message[size:]
+	}
+	return nil
+}
