@@ -1,0 +1,180 @@
+package identity
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/auditgate/auditgate/record"
+)
+
+const (
+	maxDepth = 16           // of the JSON in a token
+	maxTime  = 253402300799 // the last second of the year 9999
+)
+
+// checkForm refuses what two readers of the same token could understand in two
+// ways: characters beside base64url, names that stand twice, text that is no
+// UTF-8. The signature was made over one reading and says nothing of the other.
+func checkForm(token string) error {
+	if len(token) > MaxTokenLen {
+		return fmt.Errorf("token has %d bytes, want %d at most", len(token), MaxTokenLen)
+	}
+	header, rest, _ := strings.Cut(token, ".")
+	claims, signature, ok := strings.Cut(rest, ".")
+	if !ok || strings.Contains(signature, ".") {
+		return errors.New("token is not a JWT: want three parts with dots between them")
+	}
+	for _, part := range []struct{ name, text string }{{"header", header}, {"payload", claims}} {
+		if strings.ContainsAny(part.text, "\r\n") { // the decoder steps over them
+			return fmt.Errorf("%s of the token is not base64url", part.name)
+		}
+		data, err := base64.RawURLEncoding.Strict().DecodeString(part.text)
+		if err != nil {
+			return fmt.Errorf("%s of the token is not base64url", part.name)
+		}
+		if err := checkObject(data); err != nil {
+			return fmt.Errorf("%s of the token %w", part.name, err)
+		}
+	}
+	if strings.ContainsAny(signature, "\r\n") {
+		return errors.New("signature of the token is not base64url")
+	}
+	return nil
+}
+
+// checkObject's errors go on a sentence that has its subject.
+func checkObject(data []byte) error {
+	if !utf8.Valid(data) || !json.Valid(data) || !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) {
+		return errors.New("is not a JSON object")
+	}
+	return checkNames(json.NewDecoder(bytes.NewReader(data)), 0)
+}
+
+// checkNames reads one value of valid JSON.
+func checkNames(dec *json.Decoder, depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("is nested more than %d deep", maxDepth)
+	}
+	token, err := dec.Token()
+	if err != nil {
+		return fmt.Errorf("is not a JSON object: %w", err)
+	}
+	open, ok := token.(json.Delim)
+	if !ok {
+		return nil
+	}
+	names := make(map[string]bool)
+	for dec.More() {
+		if open == '{' {
+			name, err := dec.Token()
+			if err != nil {
+				return fmt.Errorf("is not a JSON object: %w", err)
+			}
+			if names[name.(string)] {
+				return errors.New("has the same name twice")
+			}
+			names[name.(string)] = true
+		}
+		if err := checkNames(dec, depth+1); err != nil {
+			return err
+		}
+	}
+	_, err = dec.Token() // the closing delimiter
+	return err
+}
+
+// checkTimes refuses times that are not whole seconds (RFC 7519 allows
+// fractions; nobody needs them, and large floats overflow in readers).
+func checkTimes(claims jwt.MapClaims) error {
+	for _, name := range []string{"exp", "nbf", "iat"} {
+		value, ok := claims[name]
+		if !ok {
+			continue
+		}
+		number, _ := value.(json.Number)
+		if n, err := strconv.ParseInt(number.String(), 10, 64); err != nil || n < 0 || n > maxTime {
+			return fmt.Errorf("%s of the token is not a time: want whole seconds since 1970", name)
+		}
+	}
+	return nil
+}
+
+// timeOf returns a time that checkTimes let pass, for messages.
+func timeOf(value any) string {
+	number, _ := value.(json.Number)
+	n, _ := number.Int64()
+	return time.Unix(n, 0).UTC().Format(time.RFC3339)
+}
+
+// has reports whether a claim equals value or is a list that contains it.
+func has(claim any, value string) bool {
+	switch claim := claim.(type) {
+	case string:
+		return claim == value
+	case bool:
+		return strconv.FormatBool(claim) == value
+	case json.Number:
+		return claim.String() == value
+	case []any:
+		for _, item := range claim {
+			if _, nested := item.([]any); !nested && has(item, value) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// actorOf is what FromBearer reads, of claims that were checked.
+func actorOf(claims jwt.MapClaims) record.Actor {
+	text := func(claim any) string {
+		s, _ := claim.(string)
+		return clean(s)
+	}
+	a := record.Actor{
+		UserID:       text(claims["sub"]),
+		UserName:     text(claims["name"]),
+		UserEmail:    text(claims["email"]),
+		AuthMethod:   "jwt",
+		AuthVerified: true,
+	}
+	if a.UserName == "" {
+		a.UserName = text(claims["preferred_username"])
+	}
+	roles, _ := claims["roles"].([]any)
+	for _, role := range roles {
+		if s := text(role); s != "" && len(a.UserRoles) < MaxRoles {
+			a.UserRoles = append(a.UserRoles, s)
+		}
+	}
+	return a
+}
+
+// quote shows a claim in a message, cut where it is long.
+func quote(claim any) string {
+	text, err := json.Marshal(claim)
+	if err != nil || claim == nil {
+		return `""`
+	}
+	if len(text) > 100 {
+		return strings.ToValidUTF8(string(text[:100]), "") + "…"
+	}
+	return string(text)
+}
+
+func quoteAll(list []string) string {
+	quoted := make([]string, len(list))
+	for i, s := range list {
+		quoted[i] = strconv.Quote(s)
+	}
+	return strings.Join(quoted, " or ")
+}
