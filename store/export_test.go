@@ -1,0 +1,30 @@
+package store
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+)
+
+// Begun returns how many calls of source the calls file in dir counts, as a
+// start after a crash reads it.
+func Begun(dir, source string) (uint64, error) {
+	run, err := readCalls(dir)
+	if err != nil {
+		return 0, err
+	}
+	return run.calls[source], nil
+}
+
+// FirstFrame is where the frames of a journal file begin.
+const FirstFrame = firstFrame
+
+// SignCalls gives a changed calls file its checksum.
+func SignCalls(data []byte) {
+	binary.NativeEndian.PutUint32(data[48:], crc32.Checksum(data[:48], castagnoli))
+}
+
+// Preallocate and Datasync are what a journal itself uses.
+var (
+	Preallocate = preallocate
+	Datasync    = datasync
+)

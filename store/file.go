@@ -1,0 +1,164 @@
+package store
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// file is one file of a journal.
+type file struct {
+	header
+	number uint64 // files are numbered in the order in which they were begun
+	path   string
+	f      *os.File
+	cache  *frameCache
+
+	// These are owned by the committer while it writes to the file, and constant
+	// after that.
+	end    int64  // where the next frame goes
+	limit  int64  // past it the next file is begun
+	last   uint64 // sequence of the newest row; first-1 where there is none
+	broken bool   // a write failed: what stands behind end is not known
+	runs   [][]Row
+	gaps   []Row // those of the rows that are gaps, in order of commit
+}
+
+const fileSuffix = ".journal"
+
+func filePath(dir string, number uint64) string {
+	return filepath.Join(dir, fmt.Sprintf("%016d%s", number, fileSuffix))
+}
+
+// createFile begins a file of about size bytes, whose first frame is settled.
+// The file and its name are on stable storage when it returns.
+func createFile(dir string, number uint64, h header, size int64, settled []byte, cache *frameCache) (_ *file, err error) {
+	f := &file{header: h, number: number, path: filePath(dir, number), cache: cache, limit: size, last: h.first - 1}
+	if _, err = rand.Read(f.mark[:]); err != nil {
+		return nil, err
+	}
+	if f.f, err = os.OpenFile(f.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			f.discard()
+		}
+	}()
+	if preallocate(f.f, size) != nil {
+		// The disk has less room, or cannot do this: room is taken as it is needed.
+		if err = f.f.Truncate(0); err != nil {
+			return nil, err
+		}
+	}
+	data := appendFrame(f.header.append(nil), h.first, h.begun, 0, settled, nil)
+	setMarks(data[firstFrame:], f.mark)
+	if _, err = f.f.WriteAt(data, 0); err != nil {
+		return nil, err
+	}
+	f.end = int64(len(data))
+	if err = f.f.Sync(); err != nil {
+		return nil, err
+	}
+	return f, syncDir(dir)
+}
+
+// write appends frames, and with sync waits until they are on stable storage.
+// After an error the file is broken: whether the operating system still has
+// what it was given is not to be found out by asking again.
+func (f *file) write(frames []byte, sync bool) error {
+	setMarks(frames, f.mark)
+	_, err := f.f.WriteAt(frames, f.end)
+	if err == nil && sync {
+		err = datasync(f.f)
+	}
+	if err != nil {
+		f.broken = true
+		return err
+	}
+	f.end += int64(len(frames))
+	return nil
+}
+
+// trim gives back the room behind the last frame.
+func (f *file) trim() error { return f.f.Truncate(f.end) }
+
+func (f *file) hasRows() bool { return f.last >= f.first }
+
+// remove takes the file's name away. Views that have its rows can still read
+// them: the garbage collector closes the file after the last of these, and then
+// its room is free.
+func (f *file) remove() error {
+	if err := os.Remove(f.path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(f.path))
+}
+
+// discard removes a file that has no rows, so that nobody reads from it.
+func (f *file) discard() {
+	_ = f.f.Close()
+	_ = os.Remove(f.path) // left over, it is removed at the next start
+}
+
+// frame is where some rows of a file stand, as they were written.
+type frame struct {
+	file   *file
+	offset int64
+	size   int
+}
+
+// rows appends the rows of the frame, whose records are raw and well formed, and
+// to gaps those that are gaps. Nothing of raw is kept.
+func (fr *frame) rows(rows, gaps []Row, first uint64, raw []byte) ([]Row, []Row) {
+	size := 0
+	_ = eachRow(raw, func(r rawRow) { size += len(r.meta) })
+	metas := make([]byte, 0, size)
+	_ = eachRow(raw, func(r rawRow) {
+		at := len(metas)
+		metas = append(metas, r.meta...)
+		row := Row{
+			ID: r.id, Sequence: first, Meta: metas[at:len(metas):len(metas)],
+			frame: fr, at: uint32(r.at), request: uint32(r.request), response: uint32(r.response),
+		}
+		rows = append(rows, row)
+		if r.flags&flagGap != 0 {
+			gaps = append(gaps, row)
+		}
+		first++
+	})
+	return rows, gaps
+}
+
+// records returns the raw records of the frame. They are shared.
+func (fr *frame) records() ([]byte, error) {
+	f := fr.file
+	if raw := f.cache.get(fr); raw != nil {
+		return raw, nil
+	}
+	data := make([]byte, fr.size)
+	if _, err := f.f.ReadAt(data, fr.offset); err != nil {
+		if errors.Is(err, os.ErrClosed) {
+			return nil, ErrClosed
+		}
+		return nil, fmt.Errorf("%w: reading %s at %d: %w", ErrCorrupt, f.path, fr.offset, err)
+	}
+	_, _, raw, err := openFrame(data, f.mark, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s at %d: %w", ErrCorrupt, f.path, fr.offset, err)
+	}
+	f.cache.put(fr, raw)
+	return raw, nil
+}
+
+// syncDir waits until the names in dir are on stable storage.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

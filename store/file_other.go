@@ -1,0 +1,11 @@
+//go:build !linux
+
+package store
+
+import "os"
+
+func preallocate(*os.File, int64) error { return nil }
+
+func datasync(f *os.File) error { return f.Sync() }
+
+func machineBoot() string { return "" }

@@ -1,0 +1,170 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/auditgate/auditgate/record"
+)
+
+// queue holds the records that wait for their commit, in batches: a batch is
+// what has come while the one before it was written, up to a bound.
+type queue struct {
+	limit int64         // bytes that may wait
+	batch int64         // bytes of one batch
+	ready chan struct{} // has a value when the committer should look here
+
+	mu      sync.Mutex // guards all below
+	batches []*batch   // oldest first; records are added to the last
+	waiting int64      // bytes of records that are not committed, those taken too
+	closed  bool
+}
+
+// batch is records that are committed together.
+type batch struct {
+	raw    []byte // as they stand in frames; see format.go
+	rows   []queued
+	commit *Commit
+}
+
+// queued is one record of a batch.
+type queued struct {
+	start   int      // where it begins in raw
+	call    *Counter // whose calls it settles; nil for none
+	settles uint64
+}
+
+// scratch holds buffers for metadata: []byte.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+// spare holds batches that are empty, with their room.
+var spare = sync.Pool{New: func() any { return new(batch) }}
+
+// spareRoom is the largest batch that is kept for later, in bytes.
+const spareRoom = 8 << 20
+
+func newBatch() *batch {
+	b := spare.Get().(*batch)
+	b.commit = &Commit{done: make(chan struct{})}
+	return b
+}
+
+// finish releases those who wait for the batch. It is not used after that.
+func (b *batch) finish(err error) {
+	b.commit.err = err
+	close(b.commit.done)
+	if cap(b.raw) > spareRoom {
+		return
+	}
+	clear(b.rows) // of counters
+	*b = batch{raw: b.raw[:0], rows: b.rows[:0]}
+	spare.Put(b)
+}
+
+// add appends one record, whose metadata is meta.
+func (b *batch) add(r *record.Record, meta []byte, call *Counter, settles uint64) {
+	b.rows = append(b.rows, queued{len(b.raw), call, settles})
+	b.raw = appendRecord(b.raw, r, meta)
+}
+
+// addGap appends a gap record, which settles as many calls as it counts.
+func (b *batch) addGap(r *record.Record, call *Counter) {
+	b.add(r, r.AppendMeta(nil), call, r.Gap.Count)
+}
+
+// unsettle takes back what encoding the batch has counted as settled.
+func (b *batch) unsettle() {
+	for _, q := range b.rows {
+		if q.call != nil {
+			q.call.pending = q.call.settled
+		}
+	}
+}
+
+// end returns where the record at i ends.
+func (b *batch) end(i int) int {
+	if i+1 < len(b.rows) {
+		return b.rows[i+1].start
+	}
+	return len(b.raw)
+}
+
+func newQueue(limit, batch int64) *queue {
+	return &queue{limit: limit, batch: batch, ready: make(chan struct{}, 1)}
+}
+
+// wake tells the committer that there is something to do.
+func (q *queue) wake() {
+	select {
+	case q.ready <- struct{}{}:
+	default:
+	}
+}
+
+// put adds a record to the last batch; see [Store.Add].
+func (q *queue) put(r *record.Record, call *Counter) (*Commit, error) {
+	if r.EventID.IsZero() {
+		return nil, errors.New("adding record: it has no event id")
+	}
+	buf := scratch.Get().(*[]byte)
+	defer scratch.Put(buf)
+	*buf = r.AppendMeta((*buf)[:0])
+	size := int64(len(*buf) + len(r.RequestBody.Content) + len(r.ResponseBody.Content))
+	if size > MaxRecord {
+		return nil, fmt.Errorf("adding record %s: %d bytes are more than the %d that are kept of one", r.EventID, size, int64(MaxRecord))
+	}
+
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return nil, ErrClosed
+	}
+	if q.waiting > 0 && q.waiting+size > q.limit { // a lone record may be larger than the limit
+		return nil, ErrFull
+	}
+	last := len(q.batches) - 1
+	if last < 0 || int64(len(q.batches[last].raw))+size > q.batch {
+		q.batches = append(q.batches, newBatch())
+		last++
+	}
+	b := q.batches[last]
+	b.add(r, *buf, call, 1)
+	q.waiting += int64(len(b.raw) - b.rows[len(b.rows)-1].start)
+	q.wake()
+	return b.commit, nil
+}
+
+// take removes the oldest batch, nil where there is none, and says whether
+// there are more.
+func (q *queue) take() (b *batch, more bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.batches) == 0 {
+		return nil, false
+	}
+	b = q.batches[0]
+	q.batches = slices.Delete(q.batches, 0, 1)
+	return b, len(q.batches) > 0
+}
+
+// done says that n bytes of records do not wait any more.
+func (q *queue) done(n int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting -= n
+}
+
+// close refuses records from now on.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+}
+
+func (q *queue) bytes() int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.waiting
+}

@@ -1,0 +1,157 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/auditgate/auditgate/record"
+)
+
+// openJournal reads what earlier runs left, writes the gaps that it finds, and
+// begins this run. The calls file is replaced last: until then a start that is
+// cut off leaves things so that the next one finds the same gaps, under the same
+// ids.
+func openJournal(dir string, o JournalOptions) (_ *Journal, err error) {
+	now := o.Now()
+	run, runErr := readCalls(dir)
+	if runErr != nil && !errors.Is(runErr, fs.ErrNotExist) && !errors.Is(runErr, errFormat) {
+		return nil, runErr
+	}
+	old, err := replayFiles(dir, o.After, o.Log)
+	defer func() {
+		if err != nil {
+			old.close()
+		}
+	}()
+	if err != nil {
+		return nil, err
+	}
+	gaps := old.gaps(run, runErr, now)
+
+	boot := uuid.New()
+	h := header{first: max(old.last, o.After) + 1, begun: now, node: o.Node, boot: boot.String()}
+	file, err := createFile(dir, old.number+1, h, o.FileSize, nil, old.cache)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		switch {
+		case err == nil:
+		case file.hasRows():
+			file.f.Close()
+		default:
+			file.discard()
+		}
+	}()
+	c := &committer{
+		fileSize: o.FileSize, sync: o.Durability == Fsync, now: o.Now, log: o.Log,
+		queue: newQueue(o.Queue, o.Batch), tail: newTail(old.files, file), figures: newFigures(),
+		sealing: make(chan chan error), sealed: make(chan struct{}, 1),
+		closing: make(chan struct{}), giveUp: make(chan struct{}), done: make(chan struct{}),
+		file: file, next: h.first, lastCommit: now,
+	}
+	if err := c.commitFound(gaps); err != nil {
+		return nil, err
+	}
+	if c.calls, err = createCalls(dir, boot, now, c.next-1); err != nil {
+		return nil, err
+	}
+	for _, path := range old.damaged {
+		o.Log("setting a damaged journal file aside", os.Rename(path, path+".damaged"))
+	}
+	for _, f := range old.files {
+		if !f.hasRows() {
+			f.discard()
+		} else if err := f.trim(); err != nil {
+			o.Log("giving back the room behind the end of a journal file", err)
+		}
+	}
+	if len(c.tail.list()) > 0 {
+		c.tellSealed()
+	}
+	c.counters = newCounters(c.calls, o.Now, c.queue.wake)
+	for _, r := range gaps {
+		c.counters.count(r.Gap.Reason, r.Gap.Count)
+	}
+	c.gapWake = time.AfterFunc(time.Hour, c.queue.wake)
+	go c.run()
+	return &Journal{queue: c.queue, counters: c.counters, tail: c.tail, committer: c}, nil
+}
+
+// commitFound writes gap records, but for those that an earlier start has
+// written already. It tries once.
+func (c *committer) commitFound(gaps []*record.Record) error {
+	b := newBatch()
+	for _, r := range gaps {
+		if _, known := c.tail.view.Load().Find(r.EventID); !known {
+			b.addGap(r, nil)
+		}
+	}
+	if len(b.rows) == 0 {
+		return nil
+	}
+	c.encode(b, c.now())
+	if err := c.write(); err != nil {
+		return fmt.Errorf("writing what the last run lost: %w", err)
+	}
+	c.show(b)
+	return nil
+}
+
+// gaps returns the gap records of what is missing: run is what the calls file
+// says of the last run, and nil where it could not be read because of runErr.
+func (r *replay) gaps(run *lastRun, runErr error, now time.Time) (gaps []*record.Record) {
+	unknown := func(what string) {
+		g := record.Gap{CountUnknown: true, Reason: ReasonDamage}
+		gaps = append(gaps, foundGap(record.Self, r.stretch(now), now, g, r.last, what))
+	}
+	for _, path := range r.damaged {
+		unknown(filepath.Base(path))
+	}
+	switch {
+	case run == nil && (errors.Is(runErr, errFormat) || !r.before.IsZero()):
+		r.log("counts of the last run cannot be read", runErr)
+		unknown(callsName)
+	case run != nil && len(r.files) == 0:
+		if run.sequence > r.after && len(r.damaged) == 0 {
+			unknown("files")
+		}
+		r.last = run.sequence
+	case run != nil:
+		r.expect(run.sequence+1, now)
+	}
+	for _, h := range r.holes {
+		g := record.Gap{Count: h.last - h.first + 1, Reason: ReasonDamage}
+		if run != nil && run.rebooted && h.last == run.sequence {
+			g.Reason = ReasonPowerCut // the disk had not got all that was written
+		}
+		gaps = append(gaps, foundGap(record.Self, h.start, h.end, g, h.first, h.last))
+	}
+	if run == nil || run.closed {
+		return gaps
+	}
+	start := r.written[run.boot]
+	if start.IsZero() {
+		start = run.begun
+	}
+	for _, source := range slices.Sorted(maps.Keys(run.calls)) {
+		g := record.Gap{CountUnknown: true, Reason: ReasonPowerCut}
+		if !run.rebooted {
+			begun, settled := run.calls[source], r.settled[run.boot][source]
+			if begun <= settled {
+				continue
+			}
+			g = record.Gap{Count: begun - settled, Reason: ReasonKilled}
+		}
+		gaps = append(gaps, foundGap(source, start, now, g, run.boot))
+	}
+	return gaps
+}

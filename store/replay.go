@@ -1,0 +1,243 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// replay is what the files of earlier runs hold, read when a journal is opened.
+//
+// A file ends with its last good frame. What stands behind that was never
+// acknowledged, or it is missing in the sequence: every hole there is damage,
+// and nothing else is, since files are dropped oldest first.
+type replay struct {
+	log   func(string, error)
+	cache *frameCache
+
+	files   []*file   // those that could be read, oldest first
+	damaged []string  // paths of those that could not
+	number  uint64    // the greatest of any file
+	after   uint64    // sequences up to this one are kept elsewhere
+	last    uint64    // sequence of the newest row
+	before  time.Time // when that was written
+	holes   []hole
+	settled map[string]map[string]uint64 // by boot and source
+	written map[string]time.Time         // when each boot wrote its last records
+
+	buf, raw []byte
+}
+
+// hole is sequences that are missing, from first to last, and the stretch in
+// which they were committed.
+type hole struct {
+	first, last uint64
+	start, end  time.Time
+}
+
+// replayFiles reads all journal files in dir.
+func replayFiles(dir string, after uint64, log func(string, error)) (*replay, error) {
+	r := &replay{
+		log: log, cache: newFrameCache(), after: after,
+		settled: map[string]map[string]uint64{}, written: map[string]time.Time{},
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return r, err
+	}
+	for _, e := range entries { // by name, so by number
+		name, ok := strings.CutSuffix(e.Name(), fileSuffix)
+		number, err := strconv.ParseUint(name, 10, 64)
+		if !ok || err != nil {
+			continue
+		}
+		r.number = max(r.number, number)
+		path := filepath.Join(dir, e.Name())
+		f, err := openFile(path, number)
+		switch {
+		case err == nil:
+			f.cache = r.cache
+			r.files = append(r.files, f)
+		case errors.Is(err, errUnborn): // a start was cut off
+			err = os.Remove(path)
+		case errors.Is(err, errFormat):
+			r.log("journal file cannot be read", fmt.Errorf("%w: %s: %w", ErrCorrupt, path, err))
+			r.damaged, err = append(r.damaged, path), nil
+		}
+		if err != nil {
+			return r, err
+		}
+	}
+	for i, f := range r.files {
+		if i == 0 {
+			r.last = f.first - 1
+		}
+		r.expect(f.first, f.begun)
+		end := uint64(math.MaxUint64)
+		if i+1 < len(r.files) {
+			end = r.files[i+1].first // that file has it again, and there it was acknowledged
+		}
+		if err := r.read(f, end); err != nil {
+			return r, fmt.Errorf("reading %s: %w", f.path, err)
+		}
+	}
+	r.buf, r.raw = nil, nil
+	return r, nil
+}
+
+// close closes the files, where they are not to be used.
+func (r *replay) close() {
+	for _, f := range r.files {
+		f.f.Close()
+	}
+}
+
+// stretch returns where a stretch begins that ends at end: when the last records
+// were written.
+func (r *replay) stretch(end time.Time) time.Time {
+	if r.before.IsZero() {
+		return end
+	}
+	return r.before
+}
+
+// expect notes a hole where the record after the last one is not that of
+// sequence, which was written at now.
+func (r *replay) expect(sequence uint64, now time.Time) {
+	h := hole{max(r.last, r.after) + 1, sequence - 1, r.stretch(now), now}
+	r.last = max(r.last, sequence-1)
+	if h.first > h.last {
+		return
+	}
+	r.holes = append(r.holes, h)
+	r.log("records are missing from the journal", fmt.Errorf("%w: sequences %d to %d", ErrCorrupt, h.first, h.last))
+}
+
+// read reads all good frames of f up to the sequence end.
+func (r *replay) read(f *file, end uint64) error {
+	info, err := f.f.Stat()
+	if err != nil {
+		return err
+	}
+	var rows []Row
+	var bad int64 // where damaged bytes began; 0 for nowhere
+	f.end = firstFrame
+	for at := int64(firstFrame); at >= 0 && at+frameHead <= info.Size(); {
+		h, settled, raw, err := r.frame(f, at, info.Size())
+		if err != nil {
+			if bad == 0 {
+				bad = at
+			}
+			at = r.search(f, at+1)
+			continue
+		}
+		if bad != 0 {
+			r.log("skipping damaged bytes of the journal", fmt.Errorf("%w: %s, bytes %d to %d", ErrCorrupt, f.path, bad, at-1))
+			bad = 0
+		}
+		if h.first >= end {
+			break
+		}
+		where := &frame{f, at, int(h.size())}
+		at += h.size()
+		f.end = at
+		r.settle(f.boot, settled)
+		if h.records == 0 {
+			if r.written[f.boot].IsZero() { // what was written before is packed
+				r.written[f.boot] = h.written
+			}
+			continue
+		}
+		r.expect(h.first, h.written)
+		rows, f.gaps = where.rows(rows, f.gaps, h.first, raw)
+		r.last = max(r.last, h.first+uint64(h.records)-1)
+		r.before, r.written[f.boot] = h.written, h.written
+	}
+	if f.last = f.first - 1; len(rows) > 0 {
+		f.last = rows[len(rows)-1].Sequence
+		slices.SortFunc(rows, compareRows)
+		f.runs = [][]Row{rows}
+	}
+	return nil
+}
+
+// frame reads the frame of f that stands at at.
+func (r *replay) frame(f *file, at, size int64) (h frameHeader, settled, raw []byte, err error) {
+	var head [frameHead]byte
+	if _, err := f.f.ReadAt(head[:], at); err != nil {
+		return h, nil, nil, err
+	}
+	if !h.parse(head[:], f.mark) || h.size() > size-at || h.first < f.first {
+		return h, nil, nil, errFormat
+	}
+	r.buf = slices.Grow(r.buf[:0], int(h.size()))[:h.size()]
+	if _, err := f.f.ReadAt(r.buf, at); err != nil {
+		return h, nil, nil, err
+	}
+	if h, settled, raw, err = openFrame(r.buf, f.mark, r.raw); raw != nil {
+		r.raw = raw
+	}
+	return h, settled, raw, err
+}
+
+// search returns where the file's mark stands next, from at on; -1 for nowhere.
+func (r *replay) search(f *file, at int64) int64 {
+	r.buf = slices.Grow(r.buf[:0], 256<<10)
+	buf := r.buf[:256<<10]
+	for {
+		n, err := f.f.ReadAt(buf, at)
+		if i := bytes.Index(buf[:n], f.mark[:]); i >= 0 {
+			return at + int64(i)
+		}
+		if err != nil {
+			if err != io.EOF {
+				r.log("skipping the unreadable rest of a journal file", fmt.Errorf("%w: %w", ErrCorrupt, err))
+			}
+			return -1
+		}
+		at += int64(n - len(f.mark) + 1)
+	}
+}
+
+// settle takes over the counts of a frame, which only ever grow.
+func (r *replay) settle(boot string, settled []byte) {
+	counts := r.settled[boot]
+	if counts == nil {
+		counts = map[string]uint64{}
+		r.settled[boot] = counts
+	}
+	_ = eachSettled(settled, func(source string, count uint64) {
+		counts[source] = max(counts[source], count)
+	})
+}
+
+// openFile opens a file of an earlier run. An error wraps errFormat where the
+// file could be read and is none.
+func openFile(path string, number uint64) (_ *file, err error) {
+	f := &file{number: number, path: path}
+	if f.f, err = os.OpenFile(path, os.O_RDWR, 0); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			f.f.Close()
+		}
+	}()
+	head := make([]byte, firstFrame)
+	n, err := f.f.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	if isZero(head[:n]) {
+		return nil, errUnborn
+	}
+	return f, f.header.parse(head[:n])
+}

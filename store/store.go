@@ -1,0 +1,123 @@
+// Package store keeps records: the contract of every store, and the journal
+// that a local store is built on.
+//
+// A store takes finished records, in any order, from many goroutines, and
+// commits them in batches; each commit gives its records their place in one
+// gapless sequence. What is committed can be listed, newest first, and looked
+// up by its ID. Calls that could not be recorded are counted, and each count
+// becomes a record of its own, a gap: begun calls = records + gaps.
+package store
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/auditgate/auditgate/record"
+)
+
+// The errors that callers tell apart.
+var (
+	// ErrNotFound: no record of that ID is kept.
+	ErrNotFound = errors.New("no such record")
+	// ErrClosed: the store is closed or closing.
+	ErrClosed = errors.New("store is closed")
+	// ErrFull: records wait for their commit up to the store's bound.
+	ErrFull = errors.New("too many records wait to be stored")
+	// ErrLocked: another process has the store open.
+	ErrLocked = errors.New("store is in use by another process")
+	// ErrCorrupt: what is on disk is not what was written.
+	ErrCorrupt = errors.New("store is damaged")
+	// ErrBudget: a scan went on for as long as it may; see [Interrupted].
+	ErrBudget = errors.New("query took too long")
+)
+
+// Store keeps records. Its methods may be called from many goroutines.
+type Store interface {
+	// Counter returns the counter of calls of a source. The same source has
+	// the same counter for as long as the store is open.
+	Counter(source string) *Counter
+
+	// Add hands a finished record over. It returns at once, before the record
+	// is stored; whoever must know waits for the returned Commit. The record
+	// is copied: the caller may use it again. Add sets no field of it.
+	//
+	// call is the counter with which the call was begun, and nil for a record
+	// that is no call. With an error the record was not taken, and the caller
+	// says so with [Counter.Lose].
+	Add(r *record.Record, call *Counter) (*Commit, error)
+
+	// Sequence returns that of the newest committed record, 0 before the first.
+	Sequence() uint64
+
+	// Scan yields the committed records that q asks for, newest first, each
+	// once. A yielded record is the caller's. An error is the last thing
+	// yielded: [Interrupted] where the budget ran out, otherwise ctx's error or
+	// one that wraps ErrCorrupt or ErrClosed.
+	Scan(ctx context.Context, q *record.Query) iter.Seq2[*record.Record, error]
+
+	// Get returns one committed record, bodies included, or ErrNotFound.
+	Get(ctx context.Context, id record.ID) (*record.Record, error)
+
+	// Gaps returns the gap records whose stretch touches from (inclusive) to to
+	// (exclusive), oldest first; a zero time is no bound. At most limit.
+	Gaps(ctx context.Context, from, to time.Time, limit int) ([]*record.Record, error)
+
+	// Health returns nil while records can be stored and read, else why not.
+	Health() error
+
+	// Stats returns figures for metrics.
+	Stats() Stats
+
+	// Close commits what was added, packs what it can until ctx ends, and
+	// closes. What was committed is kept in any case.
+	Close(ctx context.Context) error
+}
+
+// Interrupted is the error of a scan that used up its budget before it came to
+// the end of its range. A query with Before set to At goes on where it stopped.
+// It wraps ErrBudget.
+type Interrupted struct{ At record.ID }
+
+func (e *Interrupted) Error() string { return ErrBudget.Error() + ": stopped at " + e.At.String() }
+
+// Unwrap returns ErrBudget.
+func (e *Interrupted) Unwrap() error { return ErrBudget }
+
+// Stats are figures of a store since it was opened, or as of now.
+type Stats struct {
+	Stored  uint64            // records committed
+	Lost    map[string]uint64 // calls that became no record, by reason
+	Waiting int64             // bytes of records that wait for their commit
+	Bytes   int64             // on disk
+	Oldest  time.Time         // timestamp of the oldest record; zero where there is none
+	Commits CommitStats
+}
+
+// CommitStats is a histogram of how long commits took.
+type CommitStats struct {
+	Count   uint64
+	Seconds float64
+	Buckets []uint64 // cumulative, one for each of CommitBuckets
+}
+
+// CommitBuckets are the upper bounds of the histogram, in seconds.
+var CommitBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}
+
+// Commit is the batch that a record is committed with.
+type Commit struct {
+	done chan struct{}
+	err  error
+}
+
+// Wait returns when the batch is stored, with the durability that the store was
+// opened with, or has failed for good, or ctx ends.
+func (c *Commit) Wait(ctx context.Context) error {
+	select {
+	case <-c.done:
+		return c.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
