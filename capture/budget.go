@@ -1,0 +1,78 @@
+package capture
+
+import (
+	"math/bits"
+	"sync"
+	"sync/atomic"
+)
+
+// Budget bounds the memory that captures take: taps, and bodies that wait to
+// become records. When it is used up, new bodies are not kept, and calls go on.
+type Budget struct {
+	limit int64
+	used  atomic.Int64
+}
+
+// NewBudget returns a budget of so many bytes.
+func NewBudget(limit int64) *Budget { return &Budget{limit: limit} }
+
+// Used returns how many bytes are taken.
+func (b *Budget) Used() int64 { return b.used.Load() }
+
+// SetLimit changes the budget. What is taken stays taken.
+func (b *Budget) SetLimit(limit int64) { atomic.StoreInt64(&b.limit, limit) }
+
+// take reports whether n more bytes may be used; if so, they are.
+func (b *Budget) take(n int64) bool {
+	if b.used.Add(n) > atomic.LoadInt64(&b.limit) {
+		b.used.Add(-n)
+		return false
+	}
+	return true
+}
+
+func (b *Budget) give(n int64) { b.used.Add(-n) }
+
+// Buffers come in classes, each four times the one before, so that a body that
+// grows is copied a bounded number of times and a buffer that went back fits
+// the next one.
+const (
+	smallestBuffer = 4 << 10
+	// MaxKept is the most that is kept of one body, in bytes.
+	MaxKept = 16 << 20
+)
+
+var buffers [7]sync.Pool // 4 KiB, 16 KiB, … 16 MiB
+
+// class returns that of the smallest buffer for n bytes, and its size.
+func class(n int) (index, size int) {
+	if n > smallestBuffer {
+		index = (bits.Len(uint((n-1)/smallestBuffer)) + 1) / 2
+	}
+	return index, smallestBuffer << (2 * index)
+}
+
+// get returns an empty buffer with room for n bytes, at most MaxKept, or nil
+// where the budget does not allow it.
+func (b *Budget) get(n int) []byte {
+	i, size := class(n)
+	if !b.take(int64(size)) {
+		return nil
+	}
+	if p, ok := buffers[i].Get().(*[]byte); ok {
+		return (*p)[:0]
+	}
+	return make([]byte, 0, size)
+}
+
+// put takes back what get returned. Nobody may use it any more.
+func (b *Budget) put(buf []byte) {
+	if cap(buf) == 0 {
+		return
+	}
+	i, size := class(cap(buf))
+	b.give(int64(size))
+	clear(buf) // no byte of a secret outlives its call
+	buf = buf[:0]
+	buffers[i].Put(&buf)
+}

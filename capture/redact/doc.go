@@ -1,0 +1,37 @@
+// Package redact takes secrets out of headers, queries and bodies before
+// anything else sees them.
+//
+// # What is secret
+//
+// A value is secret by the name that it stands under. In names only letters and
+// digits count, in either case: adminPass, admin_pass and ADMIN-PASS are one
+// name. Names are compared unescaped, so "\u0070assword" and p%61ssword are
+// found. A name is judged as a whole and by each of the parts that dots and
+// brackets separate, so user[password] is a password. Beside the listed names
+// those are secret that end in certain words: db_password is a password,
+// whatever the db. The lists are in names.go.
+//
+// A secret name takes all that stands under it, an object or array too.
+//
+// # What stands in its place
+//
+// "hmac:" and 32 hexadecimal digits: the first 16 bytes of an HMAC-SHA256 of
+// the value, unescaped, under a key of its own. The same secret looks the same
+// wherever it stands, and cannot be read. null and the empty string stay, and
+// so does what stands for a secret already. All that is not secret stays byte
+// for byte.
+//
+// # Where it is looked for
+//
+//   - JSON is read in one pass by a validating scanner. Strings that hold JSON,
+//     or name=value as URLs do, are searched as well. What is not JSON is
+//     withheld.
+//   - Forms and queries are read pair by pair; values that hold JSON or URLs
+//     are searched as well.
+//   - Other text is scanned: see the rule at the function text.
+//   - Images, audio, video and fonts are kept as they are. All else is withheld.
+//
+// The beginning of a body is searched like a whole one. A secret that the cut
+// went through is dropped, and so is what may become one: half a name in JSON,
+// half the authority of a URL.
+package redact

@@ -1,0 +1,79 @@
+package redact
+
+import (
+	"strings"
+
+	"github.com/auditgate/auditgate/record"
+)
+
+// Headers replaces the secrets in h: whole values of secret headers, and secrets
+// in URLs, pairs and JSON elsewhere, as in Referer and Location. h is changed
+// in place. side, "request_headers" or "response_headers", begins the names of
+// the places, which are appended to redacted: "request_headers:Cookie".
+func (r *Redactor) Headers(h record.Headers, side string, redacted []string) []string {
+	j := r.start(side, "/", redacted)
+	for i := range h {
+		f := &h[i]
+		if j.item = f.Name; r.names.header(f.Name) {
+			f.Value = j.credentials(f)
+		} else {
+			f.Value = j.line(f.Value)
+		}
+	}
+	return j.end()
+}
+
+// Query returns a query, without its question mark, free of secrets. The names
+// of their places, as "query:token", are appended to redacted.
+func (r *Redactor) Query(raw string, redacted []string) (string, []string) {
+	return r.URL(raw, "query", redacted)
+}
+
+// URL returns a URL, or a path with a query, whose query, fragment and user
+// information are free of secrets. place, as "upstream_uri", begins the names of
+// their places, which are appended to redacted.
+func (r *Redactor) URL(raw, place string, redacted []string) (string, []string) {
+	j := r.start(place, "", redacted)
+	return j.line(raw), j.end()
+}
+
+// credentials returns what stands for all of a value. For "Bearer x" it is what
+// stands for x, so that a token is recognised in whatever header it comes.
+func (j *job) credentials(f *record.Field) string {
+	credentials := f.Value
+	const last = "authorization"
+	if n := len(f.Name) - len(last); n >= 0 && strings.EqualFold(f.Name[n:], last) {
+		if _, rest, ok := strings.Cut(f.Value, " "); ok {
+			credentials = strings.TrimSpace(rest)
+		}
+	}
+	secret := j.hold(credentials)
+	j.scratch = j.scratch[:0]
+	if len(secret) == 0 || isValue(secret) {
+		return f.Value
+	}
+	j.note()
+	return j.r.Value(secret)
+}
+
+// hold returns a copy of text in scratch.
+func (j *job) hold(text string) []byte {
+	j.scratch = append(j.scratch, text...)
+	j.used = max(j.used, len(j.scratch))
+	return j.scratch[len(j.scratch)-len(text):]
+}
+
+// line returns one line of text, such as a URL, free of secrets.
+func (j *job) line(text string) string {
+	in := j.hold(text)
+	if mayHoldPairs(in) || isCoded(in) || beginsWith(in, `{["`) {
+		if !j.search(in, false, 0, percentCoding) {
+			j.hide(0, len(in), in, "")
+		}
+		if len(j.edits) > 0 {
+			text = string(j.apply(in))
+		}
+	}
+	j.edits, j.scratch = j.edits[:0], in[:0]
+	return text
+}

@@ -1,0 +1,311 @@
+package redact
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// MaxDepth is how deep JSON may be nested. What is deeper counts as invalid.
+const MaxDepth = 512
+
+// What the methods of scanner return in place of an index.
+const (
+	invalid = -1
+	ended   = -2 // the text ended where more was due
+)
+
+// scanner reads JSON (RFC 8259) once, from left to right. Its methods take the
+// index where something begins, and return the one behind its end.
+type scanner struct {
+	*job
+	in    []byte
+	level int // how many texts are around this one
+	depth int // of objects and arrays
+	// secret is true within a secret value, where nothing is judged any more.
+	secret bool
+	// pairs is true where some string may hold name=value.
+	pairs bool
+	// high collects the high bits of strings: whether all is ASCII.
+	high uint64
+}
+
+// json finds the secrets in JSON: one value or several in a row, as Docker and
+// Kubernetes stream them under application/json too. With cut, in is only the
+// beginning. It reports whether in is what it should be; if not, nothing is
+// edited.
+func (j *job) json(in []byte, cut bool, nesting int) bool {
+	s := scanner{job: j, in: in, level: nesting, pairs: mayHoldPairs(in)}
+	edits, places, path := len(j.edits), len(j.places), len(j.path)
+	j.levels = append(j.levels, level{in, true, path})
+	end := s.stream()
+	j.levels = j.levels[:len(j.levels)-1]
+	j.path = j.path[:path]
+	if end != invalid && (end != ended || cut) && (s.high&highBits == 0 || utf8.Valid(in)) {
+		return true
+	}
+	j.edits, j.places = j.edits[:edits], j.places[:places]
+	return false
+}
+
+func (s *scanner) stream() int {
+	i := 0
+	if bytes.HasPrefix(s.in, []byte("\xEF\xBB\xBF")) && s.level == 0 {
+		i = 3
+	}
+	for first := true; ; first = false {
+		next := s.space(i)
+		for s.records && next < len(s.in) && s.in[next] == 0x1E {
+			next = s.space(next + 1)
+		}
+		if next == len(s.in) {
+			return next
+		}
+		if c := s.in[next]; next == i && !first && c != '{' && c != '[' {
+			return invalid
+		}
+		if i = s.value(next); i < 0 {
+			return i
+		}
+	}
+}
+
+// space skips what may stand between tokens.
+func (s *scanner) space(i int) int {
+	for i < len(s.in) {
+		switch s.in[i] {
+		case ' ', '\n', '\t', '\r':
+			i++
+		default:
+			return i
+		}
+	}
+	return i
+}
+
+func (s *scanner) value(i int) int {
+	if i >= len(s.in) {
+		return ended
+	}
+	switch c := s.in[i]; c {
+	case '"':
+		return s.text(i)
+	case '{', '[':
+		if s.depth == MaxDepth {
+			return invalid
+		}
+		s.depth++
+		at := len(s.path)
+		s.path = append(s.path, step{element, 0})
+		if c == '{' {
+			i = s.object(i+1, at)
+		} else {
+			i = s.array(i+1, at)
+		}
+		s.path = s.path[:at]
+		s.depth--
+		return i
+	case 't':
+		return s.literal(i, "true")
+	case 'f':
+		return s.literal(i, "false")
+	case 'n':
+		return s.literal(i, "null")
+	}
+	return s.number(i)
+}
+
+// object reads the members of an object, whose names are the step at of path.
+func (s *scanner) object(i, at int) int {
+	if i = s.space(i); i < len(s.in) && s.in[i] == '}' {
+		return i + 1
+	}
+	for {
+		if i >= len(s.in) {
+			return ended
+		}
+		if s.in[i] != '"' {
+			return invalid
+		}
+		from := i + 1
+		next, escaped := s.quoted(from)
+		if next < 0 {
+			if next == ended && !s.secret {
+				s.edits = append(s.edits, edit{i, len(s.in), ""}) // half a name tells nothing
+			}
+			return next
+		}
+		name := s.in[from : next-1]
+		if i = s.space(next); i >= len(s.in) {
+			return ended
+		}
+		if s.in[i] != ':' {
+			return invalid
+		}
+		i = s.space(i + 1)
+		s.path[at] = step{from, next - 1}
+		if !s.secret && s.secretName(name, escaped) {
+			i = s.hidden(i)
+		} else {
+			i = s.value(i)
+		}
+		if i < 0 {
+			return i
+		}
+		if i = s.space(i); i >= len(s.in) {
+			return ended
+		}
+		switch s.in[i] {
+		case ',':
+			i = s.space(i + 1)
+		case '}':
+			return i + 1
+		default:
+			return invalid
+		}
+	}
+}
+
+// array reads the elements of an array, whose index is the step at of path.
+func (s *scanner) array(i, at int) int {
+	if i = s.space(i); i < len(s.in) && s.in[i] == ']' {
+		return i + 1
+	}
+	for n := 0; ; n++ {
+		s.path[at] = step{element, n}
+		if i = s.value(i); i < 0 {
+			return i
+		}
+		if i = s.space(i); i >= len(s.in) {
+			return ended
+		}
+		switch s.in[i] {
+		case ',':
+			i = s.space(i + 1)
+		case ']':
+			return i + 1
+		default:
+			return invalid
+		}
+	}
+}
+
+// secretName judges a name, which is escaped as it stands.
+func (s *scanner) secretName(name []byte, escaped bool) bool {
+	if !escaped {
+		if s.r.names.harmless(name) && bytes.IndexByte(name, '.') < 0 {
+			return false
+		}
+		return s.r.names.field(name)
+	}
+	mark := len(s.scratch)
+	secret := s.r.names.field(s.decode(jsonCoding, name))
+	s.scratch = s.scratch[:mark]
+	return secret
+}
+
+// hidden reads a value that is secret, and hides it.
+func (s *scanner) hidden(i int) int {
+	s.secret = true
+	end := s.value(i)
+	s.secret = false
+	if end == ended {
+		s.drop(i, len(s.in))
+	}
+	if end < 0 || s.in[i] == 'n' { // null
+		return end
+	}
+	if s.in[i] != '"' {
+		s.hide(i, end, s.in[i:end], `"`)
+		return end
+	}
+	mark := len(s.scratch)
+	s.hide(i+1, end-1, s.decode(jsonCoding, s.in[i+1:end-1]), "")
+	s.scratch = s.scratch[:mark]
+	return end
+}
+
+// text reads a string, and searches what may be written in it.
+func (s *scanner) text(i int) int {
+	end, escaped := s.quoted(i + 1)
+	if s.secret || end == invalid {
+		return end
+	}
+	raw, cut := s.in[i+1:], true
+	if end != ended {
+		raw, cut = s.in[i+1:end-1], false
+	}
+	if !escaped && !cut && (len(raw) == 0 || raw[0] != '{' && raw[0] != '[' && raw[0] != ' ') &&
+		(!s.pairs || !mayHoldPairs(raw)) {
+		return end
+	}
+	mark, edits := len(s.scratch), len(s.edits)
+	plain := s.decode(jsonCoding, raw)
+	switch {
+	case s.search(plain, cut, s.level+1, jsonCoding):
+		jsonCoding.outward(s.edits[edits:], raw, i+1)
+	case cut:
+		s.drop(i, len(s.in))
+	default:
+		s.hide(i+1, end-1, plain, "")
+	}
+	s.scratch = s.scratch[:mark]
+	return end
+}
+
+func (s *scanner) literal(i int, word string) int {
+	rest := s.in[i:]
+	if len(rest) >= len(word) && string(rest[:len(word)]) == word {
+		return i + len(word)
+	}
+	if len(rest) < len(word) && word[:len(rest)] == string(rest) {
+		return ended
+	}
+	return invalid
+}
+
+// number reads a number. One that the text ends with is not known to be whole,
+// unless it stands alone.
+func (s *scanner) number(i int) int {
+	if s.in[i] == '-' {
+		i++
+	}
+	start := i
+	if i = s.digits(i); i < 0 {
+		return i
+	}
+	if s.in[start] == '0' && i > start+1 {
+		return invalid
+	}
+	if i < len(s.in) && s.in[i] == '.' {
+		if i = s.digits(i + 1); i < 0 {
+			return i
+		}
+	}
+	if i < len(s.in) && (s.in[i] == 'e' || s.in[i] == 'E') {
+		if i++; i < len(s.in) && (s.in[i] == '+' || s.in[i] == '-') {
+			i++
+		}
+		if i = s.digits(i); i < 0 {
+			return i
+		}
+	}
+	if i == len(s.in) && s.depth > 0 {
+		return ended
+	}
+	return i
+}
+
+// digits reads one digit or more.
+func (s *scanner) digits(i int) int {
+	start := i
+	for i < len(s.in) && '0' <= s.in[i] && s.in[i] <= '9' {
+		i++
+	}
+	switch {
+	case i > start:
+		return i
+	case i == len(s.in):
+		return ended
+	}
+	return invalid
+}

@@ -1,0 +1,170 @@
+package redact
+
+import (
+	"bytes"
+	"strings"
+)
+
+// beforeName ends where a name of a pair may begin: separators, and what cannot
+// stand in a query unescaped and so belongs to the text around one.
+const beforeName = "&;?#=,|(){}<>\"'` \t\r\n"
+
+// afterAuthority ends the authority of a URL, or the URL.
+const afterAuthority = "/?# \t\r\n\"'<>\\"
+
+// pairs finds the secrets in a form or a query: pairs of name and value, which
+// & separates (WHATWG URL, section 5.1). Some servers separate by ; too, so a
+// name may follow one, and a secret value goes on behind one. All of a URL may
+// be given: its path is a pair without a value.
+func (j *job) pairs(in []byte, cut bool, nesting int) {
+	i := 0
+	if head := in[:untilAny(in, "?#&=")]; bytes.Contains(head, []byte("://")) {
+		i = j.authority(in, 0, len(in), cut) // an & in it separates nothing
+	}
+	for i < len(in) {
+		end := i + until(in[i:], '&')
+		j.pair(in, i, end, cut && end == len(in), nesting)
+		i = end + 1
+	}
+}
+
+// pair searches in[i:end], which has no & in it.
+func (j *job) pair(in []byte, i, end int, cut bool, nesting int) {
+	user := i // where the next user information begins, once it is looked for
+	for first := true; i < end; first = false {
+		if user <= i {
+			user, _ = userInformation(in, i, end, cut)
+		}
+		equal := i + until(in[i:end], '=')
+		if equal == end {
+			j.bare(in, i, end, cut, nesting)
+			return
+		}
+		if user < equal {
+			i = j.authority(in, i, end, cut)
+			continue
+		}
+		start := i + bytes.LastIndexAny(in[i:equal], beforeName) + 1
+		j.bare(in, i, max(i, start-1), false, nesting)
+		mark := len(j.scratch)
+		name, value := j.decode(percentCoding, in[start:equal]), equal+1
+		// Nobody knows which name a server makes of one that is no percent-coding.
+		secret := nesting == 0 && !percentValid(in[start:equal]) || j.r.names.field(name)
+		if !secret && !beginsWith(in[value:end], "{[") && (!first || !isCoded(in[value:end])) {
+			j.scratch = j.scratch[:mark]
+			i = value
+			continue
+		}
+		j.enter(name)
+		switch {
+		case !secret:
+			j.nested(in, value, end, cut, nesting)
+		case cut:
+			j.drop(value, end)
+		default:
+			j.hide(value, end, j.decode(percentCoding, in[value:end]), "")
+		}
+		j.leave()
+		j.scratch = j.scratch[:mark]
+		return
+	}
+}
+
+// bare searches what is no pair.
+func (j *job) bare(in []byte, from, to int, cut bool, nesting int) {
+	if isCoded(in[from:to]) || beginsWith(in[from:to], "{[") {
+		j.nested(in, from, to, cut, nesting)
+		return
+	}
+	for next := from; next < to; {
+		if from, next = next, j.authority(in, next, to, cut); next == from {
+			return
+		}
+	}
+}
+
+// nested searches what in[from:to] stands for, percent-coded.
+func (j *job) nested(in []byte, from, to int, cut bool, nesting int) {
+	mark, edits := len(j.scratch), len(j.edits)
+	raw := in[from:to]
+	plain := j.decode(percentCoding, raw)
+	switch {
+	case j.search(plain, cut, nesting+1, percentCoding):
+		percentCoding.outward(j.edits[edits:], raw, from)
+	case cut:
+		j.drop(from, to)
+	default:
+		j.hide(from, to, plain, "")
+	}
+	j.scratch = j.scratch[:mark]
+}
+
+// authority hides the user information of the first URL in in[i:end] that has
+// some, and returns where that ends; i where there is none.
+func (j *job) authority(in []byte, i, end int, cut bool) int {
+	from, to := userInformation(in, i, end, cut)
+	switch {
+	case from == end:
+		return i
+	case to == end:
+		j.drop(from, to)
+	default:
+		j.hide(from, to, in[from:to], "")
+	}
+	return to
+}
+
+// userInformation returns what stands before the @ in the authority of a URL in
+// in[i:end] (RFC 3986, section 3.2.1), or all of an authority that in is cut in:
+// an @ may have followed. Where there is none from is end.
+func userInformation(in []byte, i, end int, cut bool) (from, to int) {
+	for {
+		mark := bytes.Index(in[i:end], []byte("://"))
+		if mark < 0 {
+			return end, end
+		}
+		i += mark + 3
+		stop := i + untilAny(in[i:end], afterAuthority)
+		if at := bytes.LastIndexByte(in[i:stop], '@'); at >= 0 {
+			return i, i + at
+		}
+		if cut && stop == len(in) {
+			return i, stop
+		}
+		i = stop
+	}
+}
+
+// mayHoldPairs reports whether in may hold name=value or user information.
+func mayHoldPairs(in []byte) bool {
+	return bytes.IndexByte(in, '=') >= 0 || bytes.IndexByte(in, '@') >= 0 && bytes.Contains(in, []byte("://"))
+}
+
+// isCoded reports whether decoding in makes another text of it.
+func isCoded(in []byte) bool {
+	for {
+		i := bytes.IndexAny(in, "%+")
+		if i < 0 {
+			return false
+		}
+		if _, ok := hexByte(in[i:]); ok || in[i] == '+' {
+			return true
+		}
+		in = in[i+1:]
+	}
+}
+
+// beginsWith reports whether the first byte of in that is no space is in set.
+func beginsWith(in []byte, set string) bool {
+	in = bytes.TrimLeft(in, " \t\r\n")
+	return len(in) > 0 && strings.IndexByte(set, in[0]) >= 0
+}
+
+// until returns how many bytes stand before the first c; all, where there is
+// none.
+func until(in []byte, c byte) int {
+	if i := bytes.IndexByte(in, c); i >= 0 {
+		return i
+	}
+	return len(in)
+}

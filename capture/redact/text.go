@@ -1,0 +1,199 @@
+package redact
+
+import "bytes"
+
+// dialect is how much of a text is scanned.
+type dialect byte
+
+const (
+	// embedded is text inside something else, as a string of JSON. Only URLs and
+	// name=value are looked for: prose like "invalid token: expired" is what
+	// an audit wants to read.
+	embedded dialect = iota
+	// plain text is a log, a script, a page.
+	plainText
+	// markup is plain text in which a value ends before a <.
+	markup
+	// table is text whose names stand apart from their values: CSV, XML.
+	table
+)
+
+// text finds the secrets in text of no known grammar, by a rule that rather
+// takes too much.
+//
+// A name is a run of letters, digits, and of - _ . % [ and ]. Where a secret
+// name is followed by = or :, with spaces and closing quotes or brackets
+// between, a value follows:
+//
+//   - in quotes, to the closing quote, also where both are escaped;
+//   - in brackets, to the closing bracket;
+//   - behind ?, &, # or ; before the name, as in URLs, to the next space,
+//     quote, < or &;
+//   - else to the end of the line, with the lines after it that are indented
+//     deeper than the name; to the end of the next line, where this one has no
+//     more; to the end of a PEM block that begins in it.
+//
+// Where a secret name stands alone as if it labelled something, in a tag, a
+// column or a cell, its value cannot be found: text returns false, and nothing
+// of the text may be kept. In prose a name is only a word.
+//
+// In embedded text there are only the URLs and the name=value without spaces.
+func (j *job) text(in []byte, cut bool, nesting int, d dialect) bool {
+	plain := 0 // in[:plain] has been searched for text that is written in it
+	for i := 0; i < len(in); {
+		name, end := nextName(in, i)
+		if len(name) == 0 {
+			return true
+		}
+		i = end
+		start := end - len(name)
+		if bytes.HasPrefix(in[end:], []byte("://")) {
+			stop := end + 3 + untilAny(in[end+3:], afterAuthority)
+			i = j.authority(in, end, stop, cut && stop == len(in))
+			continue
+		}
+		if d == embedded && (end == len(in) || in[end] != '=') {
+			continue
+		}
+		if !j.secretWord(in, start, end) {
+			if end < len(in) && in[end] == '=' && end >= plain {
+				i, plain = j.codedValue(in, end+1, cut, nesting)
+			}
+			continue
+		}
+		value, ok := assigned(in, end, d)
+		if !ok {
+			ended := cut && skip(in, end, " \t\r\n") == len(in)
+			if !ended && (d == table || labels(in, start, end)) {
+				return false
+			}
+			continue
+		}
+		from, to := extent(in, start, value, d)
+		j.enter(name)
+		if cut && to == len(in) {
+			j.drop(from, to)
+		} else {
+			j.hide(from, to, in[from:to], "")
+		}
+		j.leave()
+		i = to
+	}
+	return true
+}
+
+// inName tells which bytes are part of a name in text.
+var inName = func() (t [256]bool) {
+	for c := range t {
+		t[c] = folded[c] != 0 || c >= 0x80
+	}
+	for _, c := range "-_.%[]" {
+		t[c] = true
+	}
+	return t
+}()
+
+// nextName returns the first name in in[i:] and where it ends. An escape like
+// \u0041 is part of a name.
+func nextName(in []byte, i int) (name []byte, end int) {
+	for i < len(in) && !inName[in[i]] && !isUnicodeEscape(in[i:]) {
+		i++
+	}
+	start := i
+	for i < len(in) {
+		if inName[in[i]] {
+			i++
+		} else if isUnicodeEscape(in[i:]) {
+			i += 6
+		} else {
+			break
+		}
+	}
+	return in[start:i], i
+}
+
+func isUnicodeEscape(in []byte) bool {
+	return in[0] == '\\' && len(in) >= 6 && in[1] == 'u' && escape(in) == 6
+}
+
+// secretWord judges the name in[start:end].
+func (j *job) secretWord(in []byte, start, end int) bool {
+	name := in[start:end]
+	coded := bytes.IndexByte(name, '%') >= 0
+	escaped := bytes.IndexByte(name, '\\') >= 0
+	afterSlash := start > 0 && in[start-1] == '\\'
+	if !coded && !escaped && !afterSlash && j.r.names.harmless(name) && bytes.IndexAny(name, ".[]") < 0 {
+		return false
+	}
+	mark := len(j.scratch)
+	if escaped {
+		name = j.decode(jsonCoding, name)
+	}
+	if coded {
+		name = j.decode(percentCoding, name)
+	}
+	// What follows a backslash may be the rest of an escape: \ntoken.
+	secret := j.r.names.field(name) || afterSlash && len(name) > 1 && j.r.names.field(name[1:])
+	j.scratch = j.scratch[:mark]
+	return secret
+}
+
+// codedValue searches the value at i of a name that is not secret for text that
+// is written in it. It returns where to go on, and where the value ends.
+func (j *job) codedValue(in []byte, i int, cut bool, nesting int) (next, end int) {
+	end = i + untilAny(in[i:], " \t\r\n\"'`<>&")
+	if bytes.IndexByte(in[i:end], '%') < 0 {
+		return i, end
+	}
+	edits := len(j.edits)
+	j.nested(in, i, end, cut && end == len(in), nesting)
+	if len(j.edits) == edits {
+		return i, end
+	}
+	return end, end
+}
+
+// assigned returns where the value begins that is given to a name which ends
+// at i, in embedded text with a = there.
+func assigned(in []byte, i int, d dialect) (value int, ok bool) {
+	if d == embedded {
+		return i + 1, true
+	}
+	i = skip(in, i, "\"'`\\]) \t")
+	if i == len(in) || in[i] != '=' && in[i] != ':' {
+		return 0, false
+	}
+	return skip(in, skip(in, i, ":=>~"), " \t"), true
+}
+
+// labels reports whether in[start:end] stands where a tag, a column or a cell
+// is named.
+func labels(in []byte, start, end int) bool {
+	tag := start
+	for tag > 0 && (inName[in[tag-1]] || in[tag-1] == ':') && start-tag < MaxName {
+		tag--
+	}
+	if tag > 0 && (in[tag-1] == '<' || in[tag-1] == '/' && tag > 1 && in[tag-2] == '<') {
+		return true
+	}
+	const bounds = "<>,;|\"'`\t\r\n"
+	before := bytes.TrimRight(in[:start], " \\")
+	after := bytes.TrimLeft(in[end:], " \\")
+	left := len(before) == 0 || start-len(before) > 1 || bytes.IndexByte([]byte(bounds), before[len(before)-1]) >= 0
+	right := len(after) == 0 || len(in)-end-len(after) > 1 || bytes.IndexByte([]byte(bounds), after[0]) >= 0
+	return left && right
+}
+
+// skip returns the index of the first byte from i on that is not in set.
+func skip(in []byte, i int, set string) int {
+	return len(in) - len(bytes.TrimLeft(in[i:], set))
+}
+
+// untilAny returns how many bytes stand before the first one of set; all,
+// where there is none.
+func untilAny(in []byte, set string) int {
+	if i := bytes.IndexAny(in, set); i >= 0 {
+		return i
+	}
+	return len(in)
+}

@@ -1,0 +1,171 @@
+package capture
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+
+	"github.com/auditgate/auditgate/record"
+)
+
+// responseTap observes a response while it is written. It changes and delays
+// nothing: each call goes to the writer below at once.
+type responseTap struct {
+	http.ResponseWriter
+	side
+	head     bool // the request's method is HEAD: there is no body
+	status   int  // 0 until there is a final one
+	headers  record.Headers
+	declared int64 // Content-Length, -1 where there is none
+	writeErr error // the client could not be written to
+	upgraded bool
+	upload   *side // where the client's bytes of an upgraded connection are seen
+}
+
+// Unwrap lets http.ResponseController find what the writer below can do.
+func (t *responseTap) Unwrap() http.ResponseWriter { return t.ResponseWriter }
+
+// commit takes note of the final status and of the header as it is now.
+func (t *responseTap) commit(status int) {
+	if t.status != 0 {
+		return
+	}
+	t.status = status
+	t.headers = copyHeaders(t.ResponseWriter.Header())
+	t.declared = -1
+	if n, err := strconv.ParseInt(t.headers.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
+		t.declared = n
+		t.hint = int(min(n, int64(t.limit)))
+	}
+	t.present = !t.head && status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
+}
+
+// WriteHeader implements http.ResponseWriter. Informational responses pass and
+// are not the status; 101 is.
+func (t *responseTap) WriteHeader(status int) {
+	if status >= 200 || status == http.StatusSwitchingProtocols {
+		t.commit(status)
+	}
+	t.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (t *responseTap) Write(p []byte) (int, error) {
+	t.commit(http.StatusOK)
+	n, err := t.ResponseWriter.Write(p)
+	if t.present {
+		t.see(p[:n])
+	}
+	t.failed(err)
+	return n, err
+}
+
+// ReadFrom implements io.ReaderFrom: what passes is observed for as long as it
+// matters, then the writer below may take the rest in its own way (sendfile).
+func (t *responseTap) ReadFrom(r io.Reader) (total int64, err error) {
+	buf := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(buf)
+	for !t.idle() {
+		n, readErr := r.Read(*buf)
+		if n > 0 {
+			var m int
+			m, err = t.Write((*buf)[:n])
+			total += int64(m)
+			if err != nil {
+				return total, err
+			}
+		}
+		if readErr == io.EOF {
+			return total, nil
+		}
+		if readErr != nil {
+			return total, readErr
+		}
+	}
+	n, err := io.CopyBuffer(writerOnly{t.ResponseWriter}, r, *buf)
+	t.add(n)
+	return total + n, err
+}
+
+// FlushError implements what http.ResponseController looks for. A flush sends
+// the implicit 200.
+func (t *responseTap) FlushError() error {
+	t.commit(http.StatusOK)
+	return http.NewResponseController(t.ResponseWriter).Flush()
+}
+
+// Push implements http.Pusher where the writer below does.
+func (t *responseTap) Push(target string, opts *http.PushOptions) error {
+	if pusher, ok := t.ResponseWriter.(http.Pusher); ok {
+		return pusher.Push(target, opts)
+	}
+	return http.ErrNotSupported
+}
+
+// Hijack implements http.Hijacker: the connection is an upgraded one from here,
+// and its bytes are counted each way.
+func (t *responseTap) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(t.ResponseWriter).Hijack()
+	if err != nil {
+		return conn, buffered, err
+	}
+	t.commit(http.StatusSwitchingProtocols)
+	t.upgraded, t.present, t.raw = true, true, true
+	t.upload.present, t.upload.raw = true, true
+	tapped := tappedConn{conn, t.upload, &t.side}
+	// What the server has already read waits in the buffer, whose next reads
+	// must come through the tap as well.
+	early, err := buffered.Reader.Peek(buffered.Reader.Buffered())
+	if err != nil {
+		return conn, buffered, err
+	}
+	t.upload.see(early)
+	reader := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), &tapped), buffered.Reader.Size())
+	if _, err := reader.Peek(len(early)); err != nil {
+		return conn, buffered, err
+	}
+	buffered.Reader = reader
+	if half, ok := conn.(halfCloser); ok {
+		return &tappedHalfCloser{tapped, half}, buffered, nil
+	}
+	return &tapped, buffered, nil
+}
+
+// failed takes note of an error of the connection to the client.
+func (t *responseTap) failed(err error) {
+	if err != nil && t.writeErr == nil {
+		t.writeErr = err
+	}
+}
+
+// tappedConn counts what passes on an upgraded connection.
+type tappedConn struct {
+	net.Conn
+	in, out *side
+}
+
+func (c *tappedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.in.see(p[:n])
+	return n, err
+}
+
+func (c *tappedConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.out.see(p[:n])
+	return n, err
+}
+
+type halfCloser interface{ CloseWrite() error }
+
+// tappedHalfCloser is for connections that can be closed one way, which tunnels
+// make use of where they can.
+type tappedHalfCloser struct {
+	tappedConn
+	half halfCloser
+}
+
+func (c *tappedHalfCloser) CloseWrite() error { return c.half.CloseWrite() }
