@@ -36,9 +36,10 @@ func (t *responseTap) commit(status int) {
 	t.status = status
 	t.headers = copyHeaders(t.ResponseWriter.Header())
 	t.declared = -1
-	if n, err := strconv.ParseInt(t.headers.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
-		t.declared = n
-		t.hint = int(min(n, int64(t.limit)))
+	if length := t.headers.Get("Content-Length"); length != "" {
+		if n, err := strconv.ParseInt(length, 10, 64); err == nil && n >= 0 {
+			t.declared, t.hint = n, int(min(n, int64(t.limit)))
+		}
 	}
 	t.present = !t.head && status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
 }

@@ -3,8 +3,8 @@ package record
 import (
 	"encoding/json"
 	"net/http"
-	"net/textproto"
 	"slices"
+	"strings"
 )
 
 // Field is one line of a header.
@@ -23,23 +23,14 @@ func HeadersOf(dst Headers, h http.Header) Headers {
 			dst = append(dst, Field{name, v})
 		}
 	}
-	slices.SortStableFunc(dst, func(a, b Field) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		if a.Name > b.Name {
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(dst, func(a, b Field) int { return strings.Compare(a.Name, b.Name) })
 	return dst
 }
 
-// Get returns the first value of the named header, whose name is given in its
-// canonical form, or "".
+// Get returns the first value of the named header, or "". Case does not matter.
 func (h Headers) Get(name string) string {
 	for i := range h {
-		if h[i].Name == name || textproto.CanonicalMIMEHeaderKey(h[i].Name) == name {
+		if strings.EqualFold(h[i].Name, name) {
 			return h[i].Value
 		}
 	}
