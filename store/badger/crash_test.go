@@ -1,0 +1,252 @@
+package badger_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store"
+	"github.com/auditgate/auditgate/store/badger"
+	"github.com/auditgate/auditgate/store/storetest"
+)
+
+var loops = flag.Int("loops", 3, "how often processes are killed")
+
+// childDir names the variable that makes this program the one that is killed.
+const childDir = "AUDITGATE_TEST_CHILD_DIR"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		fmt.Fprintln(os.Stderr, addForever(dir))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// addForever adds records and says which are stored, while the store packs
+// after every few of them.
+func addForever(dir string) error {
+	s, err := badger.Open(badger.Options{Path: dir, Durability: store.OS, JournalFile: 64 << 10})
+	if err != nil {
+		return err
+	}
+	failed := make(chan error)
+	for i := range 4 {
+		go func() {
+			maker := storetest.NewRecords(rand.Uint64())
+			for {
+				r := maker.Next()
+				if i == 3 && rand.IntN(4) == 0 {
+					r = maker.At(record.IDAt(time.Now().Add(-20 * time.Minute)))
+				}
+				c, err := s.Add(r, nil)
+				if err == nil {
+					err = c.Wait(context.Background())
+				}
+				if err != nil && !errors.Is(err, store.ErrFull) {
+					failed <- err
+					return
+				}
+				if err == nil {
+					fmt.Println(r.EventID)
+				}
+			}
+		}()
+	}
+	return <-failed
+}
+
+func TestKilledWhilePackingLosesNothing(t *testing.T) {
+	dir := t.TempDir()
+	stored := make(map[record.ID]bool)
+	for loop := range *loops {
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), childDir+"="+dir)
+		child.Stderr = os.Stderr
+		out, err := child.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			// Not before a segment is open, however slow the machine is.
+			for len(writeAheadLogs(t, dir)) == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			time.Sleep(time.Duration(rand.IntN(200)) * time.Millisecond)
+			child.Process.Kill()
+		}()
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if id, err := record.ParseID(lines.Text()); err == nil { // the last one may be cut
+				stored[id] = true
+			}
+		}
+		child.Wait() // says that it was killed
+
+		s := opener(badger.Options{})(t, dir)
+		found := make(map[record.ID]bool)
+		for _, r := range storetest.Verify(t, s) {
+			found[r.EventID] = true
+		}
+		for id := range stored {
+			if !found[id] {
+				t.Errorf("loop %d: record %s was stored and is gone", loop, id)
+			}
+		}
+		storetest.Close(t, s)
+	}
+	t.Logf("%d kills: %d records acknowledged, none lost", *loops, len(stored))
+}
+
+// writeAheadLogs lists those of all segments that are open, or were when their
+// process was killed.
+func writeAheadLogs(t *testing.T, dir string) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "segments", "*", "*.mem"))
+	if err != nil {
+		t.Error(err)
+	}
+	return names
+}
+
+// stopAfter is a context that ends when it was asked for the n+1st time.
+type stopAfter struct {
+	context.Context
+	left atomic.Int64
+}
+
+func (c *stopAfter) Err() error {
+	if c.left.Add(-1) < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestPackingStoppedAnywhereIsTakenUpAgain(t *testing.T) {
+	base := t.TempDir()
+	var full atomic.Bool
+	full.Store(true) // so that nothing is packed before it is asked for
+	openPaused := func(dir string) *badger.Store {
+		t.Helper()
+		s, err := badger.OpenWithRoom(badger.Options{Path: dir}, func() error {
+			if full.Load() {
+				return badger.ErrNoRoom
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.StopPacker()
+		return s
+	}
+	s := openPaused(base)
+	maker := storetest.NewRecords(1)
+	var records []*record.Record
+	for _, ago := range []time.Duration{time.Hour, time.Second, 0} { // two blocks
+		r := maker.At(record.IDAt(time.Now().Add(-ago)))
+		r.Method = "POST"
+		records = append(records, r)
+	}
+	records = append(records, storetest.Gap(record.IDAt(time.Now().Add(-time.Minute)), time.Now(), "nova", 3))
+	storetest.Add(t, s, records...)
+	if err := s.SealJournal(); err != nil {
+		t.Fatal(err)
+	}
+	snapshot := filepath.Join(t.TempDir(), "sealed")
+	copyDir(t, base, snapshot)
+	storetest.Close(t, s)
+
+	var want map[string][]badger.Entry // of packing that was not stopped
+	for steps := int64(1 << 30); ; steps++ {
+		full.Store(true)
+		dir := filepath.Join(t.TempDir(), "stopped")
+		copyDir(t, snapshot, dir)
+		s := openPaused(dir)
+		full.Store(false)
+		ctx := &stopAfter{Context: t.Context()}
+		ctx.left.Store(steps)
+		err := s.PackUntil(ctx)
+		crashed := filepath.Join(t.TempDir(), "crashed")
+		copyDir(t, dir, crashed) // as the kernel would keep it
+		storetest.Close(t, s)
+
+		s = openPaused(crashed)
+		if n := len(storetest.Verify(t, s)); n != len(records) {
+			t.Errorf("stopped after %d steps: %d records are listed, want %d", steps, n, len(records))
+		}
+		storetest.Pack(t, s)
+		if n := len(storetest.Verify(t, s)); n != len(records) {
+			t.Errorf("stopped after %d steps and packed again: %d records are listed, want %d", steps, n, len(records))
+		}
+		storetest.Close(t, s)
+		got, readErr := badger.Entries(crashed)
+		if readErr != nil {
+			t.Fatal(readErr)
+		}
+		if want == nil {
+			want, steps = got, -1
+			continue
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("stopped after %d steps: the entries are others (-want +got):\n%s", steps, diff)
+		}
+		if err == nil {
+			t.Logf("packing has %d steps", steps)
+			return
+		}
+	}
+}
+
+var hole = make([]byte, 64<<10)
+
+// copyDir copies the files below from, as they are now.
+func copyDir(t *testing.T, from, to string) {
+	t.Helper()
+	err := filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, path[len(from):])
+		if e.IsDir() {
+			return os.MkdirAll(target, 0o700)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		// Badger's files are mostly holes, and stay so.
+		f, err := os.Create(target)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		for at := 0; at < len(data); at += len(hole) {
+			if piece := data[at:min(at+len(hole), len(data))]; !bytes.Equal(piece, hole[:len(piece)]) {
+				if _, err := f.WriteAt(piece, int64(at)); err != nil {
+					return err
+				}
+			}
+		}
+		return f.Truncate(int64(len(data)))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

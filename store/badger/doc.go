@@ -1,0 +1,59 @@
+// Package badger is the store that is built in: records stand in a journal
+// first and are then packed into blocks, which Badger keeps.
+//
+// A record that was added is in the journal (see [store.Journal]); that is what
+// makes it durable, and it is listed from there. Once a journal file is full,
+// or its first record is ten minutes old, its records are packed: sorted by id,
+// cut into blocks of about a thousand, compressed, and written once, in
+// transactions that Badger syncs. Then the journal file goes. Packing a file
+// twice writes the same keys and the same bytes, so a crash in between costs
+// nothing but the work; and a record that is in both places for a moment is
+// listed once, since its id tells.
+//
+// Blocks stand in segments. A segment is one Badger of its own, for what was
+// committed on one day in one class (see [record.Class]); to drop it is to
+// remove a directory. A scan merges the journal and all blocks that can overlap,
+// newest first, and reads no block before it comes to its newest record, no
+// metadata that cannot match, and no body of a record that does not.
+//
+// # On disk
+//
+// Format 1. Below the store's path, every directory with mode 0700:
+//
+//	lock       locked (flock) by the process that has the store open; its pid
+//	format     "auditgate store 1\n"
+//	node       the store's name, 16 hexadecimal digits, made once
+//	journal/   see package store
+//	segments/<YYYY-MM-DD>.<class>/
+//	           segment.json and the files of a Badger; the day (UTC) is that of
+//	           the newest record in the journal file that was packed
+//
+// segment.json says what a segment may hold, as an object: "oldest" and "newest"
+// (ids), "first" and "last" (sequence), "count", and "gaps_until", the end of
+// the last gap's stretch, where there are gaps. It is widened before blocks are
+// written, so a reader that trusts it misses nothing; after a crash it may say
+// more than there is, until the file that was being packed is packed again.
+//
+// A block is a few entries of Badger, whose keys stand together:
+//
+//	'b' | ^id of its newest record (16) | its lowest sequence (8) | part (5)
+//
+// Numbers are big-endian. With the id inverted newer blocks sort first, so that
+// what is packed later does not overlap what Badger has written before. The
+// part is kind (1), sub-block (2) and piece (2); there are three kinds:
+//
+//	0  head      one entry, a protobuf message; the numbers are in head.go
+//	1  metadata  of some records, newest first, about 64 KiB before compression
+//	2  bodies    of the same records in the same order, about 64 KiB too; a
+//	             longer body has a sub-block to itself
+//
+// A sub-block of kind 1 or 2 is one zstd frame with its checksum, cut into
+// pieces of 256 KiB. The head is committed last: where it is, all of it is.
+//
+// A sub-block of metadata is a row after the other: id (16), difference of the
+// sequence to that of the row before, of the first row to 0 (varint), length of
+// the metadata (uvarint), the metadata ([record.Record.AppendMeta]), then one
+// more than the number of the sub-block that has the bodies, or 0 where both are
+// empty (uvarint), and if they are not, where they begin in it and the length of
+// the request's and of the response's (uvarints).
+package badger

@@ -1,0 +1,93 @@
+package badger
+
+import (
+	"context"
+	"path/filepath"
+
+	dgraph "github.com/dgraph-io/badger/v4"
+
+	"github.com/auditgate/auditgate/record"
+)
+
+// ErrNoRoom says that the disk has too little room for Badger to write.
+var ErrNoRoom = errNoRoom
+
+// OpenWithRoom opens a store that asks room whether the disk has enough.
+func OpenWithRoom(o Options, room func() error) (*Store, error) {
+	o, err := o.complete()
+	if err != nil {
+		return nil, err
+	}
+	return open(o, room)
+}
+
+// OpenSegments returns how many segments are open now.
+func (s *Store) OpenSegments() int {
+	s.segments.mu.Lock()
+	defer s.segments.mu.Unlock()
+	return len(s.segments.opened)
+}
+
+// SealJournal ends the journal file that is being written.
+func (s *Store) SealJournal() error { return s.journal.Seal() }
+
+// StopPacker leaves packing to Pack.
+func (s *Store) StopPacker() {
+	s.stopPacker()
+	<-s.packerDone
+}
+
+// PackUntil packs what is sealed, until ctx ends.
+func (s *Store) PackUntil(ctx context.Context) error { return s.packSealed(ctx) }
+
+// Entry is one entry of a Badger.
+type Entry struct{ Key, Value []byte }
+
+// Entries returns what is in the segments, by the name of each. Nobody may have
+// the store open.
+func Entries(path string) (map[string][]Entry, error) {
+	segments, err := readSegments(filepath.Join(path, segmentsDir), 1, func() error { return nil }, func(string, error) {})
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string][]Entry)
+	for _, seg := range segments.list() {
+		if err := segments.use(seg, func(d *database) error {
+			return d.View(func(txn *dgraph.Txn) error {
+				it := txn.NewIterator(dgraph.DefaultIteratorOptions)
+				defer it.Close()
+				for it.Rewind(); it.Valid(); it.Next() {
+					value, err := it.Item().ValueCopy(nil)
+					if err != nil {
+						return err
+					}
+					all[seg.name()] = append(all[seg.name()], Entry{it.Item().KeyCopy(nil), value})
+				}
+				return nil
+			})
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return all, segments.close(context.Background())
+}
+
+// CheckBlock reads head and a sub-block of metadata as they come from a disk
+// that may say anything.
+func CheckBlock(headData, metadata []byte) {
+	h, err := parseHead(headNewest, 1, headData)
+	if err == nil {
+		for i := range h.metadata {
+			(&blockReader{head: h}).find(h.metadata[i].newest)
+		}
+	}
+	for r := (rows{rest: metadata}); ; {
+		p, ok, err := r.next()
+		if err != nil || !ok {
+			return
+		}
+		p.bodies.cut(metadata)
+	}
+}
+
+var headNewest = record.ID{0xff, 15: 0xff}

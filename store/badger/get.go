@@ -1,0 +1,82 @@
+package badger
+
+import (
+	"context"
+
+	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store"
+)
+
+// Get implements [store.Store].
+func (s *Store) Get(ctx context.Context, id record.ID) (*record.Record, error) {
+	if s.closed.Load() {
+		return nil, store.ErrClosed
+	}
+	// The journal before the segments: a row may move meanwhile.
+	if row, ok := s.journal.View().Find(id); ok {
+		return row.Record(true)
+	}
+	for _, seg := range s.segments.list() {
+		bound := seg.bound.Load()
+		if id.Compare(bound.Oldest) < 0 || id.Compare(bound.Newest) > 0 {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if r, err := s.getPacked(seg, id); r != nil || err != nil {
+			return r, err
+		}
+	}
+	return nil, store.ErrNotFound
+}
+
+// getPacked looks for a record in a segment; it returns nil where it is not.
+func (s *Store) getPacked(seg *segment, id record.ID) (*record.Record, error) {
+	var blocks []block
+	if err := s.segments.use(seg, func(d *database) error {
+		blocks = blocksFrom(*d.blocks.Load(), id)
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	for i := range blocks {
+		if blocks[i].newest.Compare(id) < 0 {
+			break
+		}
+		if blocks[i].oldest.Compare(id) > 0 {
+			continue
+		}
+		b := &blockSource{blockReader: blockReader{segments: s.segments, segment: seg, block: blocks[i]}}
+		if r, err := b.get(id); r != nil || err != nil {
+			return r, err
+		}
+	}
+	return nil, nil
+}
+
+// get returns a record of the block with its bodies; nil where it is not there.
+func (b *blockSource) get(id record.ID) (*record.Record, error) {
+	if err := b.open(); err != nil {
+		return nil, err
+	}
+	raw, err := b.readMetadata(b.find(id), nil)
+	if err != nil {
+		return nil, err
+	}
+	for rows := (rows{rest: raw}); ; {
+		p, ok, err := rows.next()
+		if err != nil || !ok {
+			return nil, b.wrap(err)
+		}
+		if p.id != id {
+			continue
+		}
+		r := new(record.Record)
+		w := &row{id: p.id, sequence: p.sequence, meta: p.meta, block: b, bodies: p.bodies}
+		if err := w.decode(r); err != nil {
+			return nil, err
+		}
+		return r, w.readBodies(r)
+	}
+}

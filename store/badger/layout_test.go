@@ -1,0 +1,281 @@
+package badger_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store"
+	"github.com/auditgate/auditgate/store/badger"
+	"github.com/auditgate/auditgate/store/storetest"
+)
+
+// refused opens a store that cannot be opened, and returns why.
+func refused(t *testing.T, o badger.Options) error {
+	t.Helper()
+	s, err := badger.Open(o)
+	if err == nil {
+		s.Close(t.Context())
+		t.Fatal("the store was opened")
+	}
+	return err
+}
+
+func wantWords(t *testing.T, err error, words ...string) {
+	t.Helper()
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("error %q does not say %q", err, w)
+		}
+	}
+}
+
+func TestSecondOpenerIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	s := opener(badger.Options{})(t, dir)
+	err := refused(t, badger.Options{Path: dir})
+	if !errors.Is(err, store.ErrLocked) {
+		t.Errorf("error %v is not ErrLocked", err)
+	}
+	wantWords(t, err, dir, fmt.Sprint(os.Getpid()), "another path")
+	storetest.Close(t, s)
+	storetest.Close(t, opener(badger.Options{})(t, dir)) // the lock went with the store
+}
+
+func TestUnknownFormatIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	storetest.Close(t, opener(badger.Options{})(t, dir))
+	if err := os.WriteFile(filepath.Join(dir, "format"), []byte("auditgate store 2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantWords(t, refused(t, badger.Options{Path: dir}), dir, "auditgate store 2", "auditgate store 1", "use the version that wrote it")
+}
+
+func TestPathThatCannotBeAStoreIsRefused(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantWords(t, refused(t, badger.Options{Path: file}), file, "not a directory")
+	wantWords(t, refused(t, badger.Options{}), "no path")
+	wantWords(t, refused(t, badger.Options{Path: file, Durability: "paper"}), "paper", "fsync", "os")
+	wantWords(t, refused(t, badger.Options{Path: file, Queue: -1}), "queue", "-1")
+}
+
+func TestUnreadableStoreIsRefused(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("root reads everything")
+	}
+	dir := t.TempDir()
+	storetest.Close(t, opener(badger.Options{})(t, dir))
+	if err := os.Chmod(dir, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Chmod(dir, 0o700)
+	wantWords(t, refused(t, badger.Options{Path: dir}), dir, "permission denied")
+}
+
+func TestDamagedLayoutIsRefused(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		damage func(dir, segment string) error
+		words  []string
+	}{
+		{"no format", func(dir, _ string) error { return os.Remove(filepath.Join(dir, "format")) }, []string{"no file format"}},
+		{"no manifest", func(_, seg string) error { return os.Remove(filepath.Join(seg, "segment.json")) }, []string{"segment.json", "bring it back"}},
+		{"torn manifest", func(_, seg string) error { return os.Truncate(filepath.Join(seg, "segment.json"), 20) }, []string{"segment.json"}},
+		{"odd node", func(dir, _ string) error { return os.WriteFile(filepath.Join(dir, "node"), []byte("x"), 0o600) }, []string{"node"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			seg := packedSegment(t, dir)
+			if err := test.damage(dir, seg); err != nil {
+				t.Fatal(err)
+			}
+			err := refused(t, badger.Options{Path: dir})
+			if !errors.Is(err, store.ErrCorrupt) {
+				t.Errorf("error %v is not ErrCorrupt", err)
+			}
+			wantWords(t, err, append(test.words, dir)...)
+		})
+	}
+}
+
+// packedSegment makes a store with one segment, and returns its directory.
+func packedSegment(t *testing.T, dir string) string {
+	t.Helper()
+	s := opener(badger.Options{})(t, dir)
+	r := storetest.NewRecords(1).Next()
+	r.Method = "POST"
+	storetest.Add(t, s, r)
+	storetest.Close(t, s)
+	return filepath.Join(dir, "segments", r.Timestamp.Format(time.DateOnly)+".writes")
+}
+
+// Badger would delete all tables without a word.
+func TestSegmentWithoutBadgersManifestIsNotOpened(t *testing.T) {
+	dir := t.TempDir()
+	seg := packedSegment(t, dir)
+	if err := os.Remove(filepath.Join(seg, "MANIFEST")); err != nil {
+		t.Fatal(err)
+	}
+	s := opener(badger.Options{})(t, dir)
+	for _, err := range s.Scan(t.Context(), &record.Query{Scope: storetest.Everything}) {
+		if !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("error %v is not ErrCorrupt", err)
+		} else {
+			wantWords(t, err, filepath.Base(seg), "MANIFEST")
+		}
+	}
+	storetest.Close(t, s)
+	if tables, _ := filepath.Glob(filepath.Join(seg, "*.sst")); len(tables) == 0 {
+		t.Error("the tables are gone")
+	}
+}
+
+func TestMissingTableIsNoticed(t *testing.T) {
+	dir := t.TempDir()
+	seg := packedSegment(t, dir)
+	// An empty Badger in place of the one that has a record.
+	for _, pattern := range []string{"*.sst", "*.vlog", "*.mem", "MANIFEST", "KEYREGISTRY", "DISCARD"} {
+		names, _ := filepath.Glob(filepath.Join(seg, pattern))
+		for _, name := range names {
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s := opener(badger.Options{})(t, dir)
+	defer s.Close(t.Context())
+	for _, err := range s.Scan(t.Context(), &record.Query{Scope: storetest.Everything}) {
+		if !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("error %v is not ErrCorrupt", err)
+		} else {
+			wantWords(t, err, "0 records of 1")
+		}
+	}
+}
+
+func TestEmptyFilesOfACrashAreNoObstacle(t *testing.T) {
+	dir := t.TempDir()
+	seg := packedSegment(t, dir)
+	for _, name := range []string{"00009.mem", "000009.vlog", "segment.json.new"} {
+		if err := os.WriteFile(filepath.Join(seg, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "segments", "2020-01-01.reads"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := opener(badger.Options{})(t, dir)
+	if n := len(storetest.Verify(t, s)); n != 1 {
+		t.Errorf("%d records are listed, want 1", n)
+	}
+	storetest.Close(t, s)
+}
+
+// The keys and the layout of format 1. Stores are out there: what changes this
+// test changes the format.
+func TestLayoutIsFormat1(t *testing.T) {
+	dir := t.TempDir()
+	s := opener(badger.Options{})(t, dir)
+	id := func(text string) record.ID {
+		id, err := record.ParseID(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	write, read := storetest.NewRecords(1).At(id("019abcde-0000-7000-8000-000000000001")), storetest.NewRecords(1).At(id("019abcde-0001-7000-8000-000000000002"))
+	write.Method, read.Method = "DELETE", "OPTIONS"
+	gap := storetest.Gap(id("019abcd0-0000-7000-8000-000000000003"), write.Timestamp, "nova", 1)
+	storetest.Add(t, s, write)
+	storetest.Add(t, s, read)
+	storetest.Add(t, s, gap)
+	storetest.Close(t, s)
+
+	segments, err := badger.Entries(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string][]string)
+	for name, entries := range segments {
+		for _, e := range entries {
+			got[name] = append(got[name], fmt.Sprintf("%x", e.Key))
+		}
+	}
+	if diff := cmp.Diff(map[string][]string{
+		"2025-11-25.writes": {
+			"62" + "fe654321ffff8fff7ffffffffffffffe" + "0000000000000001" + "0000000000",
+			"62" + "fe654321ffff8fff7ffffffffffffffe" + "0000000000000001" + "0100000000",
+			"62" + "fe654321ffff8fff7ffffffffffffffe" + "0000000000000001" + "0200000000",
+		},
+		"2025-11-25.reads": {
+			"62" + "fe654321fffe8fff7ffffffffffffffd" + "0000000000000002" + "0000000000",
+			"62" + "fe654321fffe8fff7ffffffffffffffd" + "0000000000000002" + "0100000000",
+			"62" + "fe654321fffe8fff7ffffffffffffffd" + "0000000000000002" + "0200000000",
+		},
+		"2025-11-25.control": {
+			"62" + "fe65432fffff8fff7ffffffffffffffc" + "0000000000000003" + "0000000000",
+			"62" + "fe65432fffff8fff7ffffffffffffffc" + "0000000000000003" + "0100000000",
+		},
+	}, got); diff != "" {
+		t.Errorf("the keys are others (-want +got):\n%s", diff)
+	}
+	manifest, err := os.ReadFile(filepath.Join(dir, "segments", "2025-11-25.control", "segment.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"oldest":"019abcd0-0000-7000-8000-000000000003","newest":"019abcd0-0000-7000-8000-000000000003","first":3,"last":3,"count":1,"gaps_until":"2025-11-25T21:14:16.96Z"}`
+	if diff := cmp.Diff(want+"\n", string(manifest)); diff != "" {
+		t.Errorf("segment.json is another (-want +got):\n%s", diff)
+	}
+}
+
+func TestFilesAreTheOwnersAlone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	packedSegment(t, dir)
+	for _, path := range []string{dir, filepath.Join(dir, "journal"), filepath.Join(dir, "segments")} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o700 {
+			t.Errorf("%s has mode %v, want 0700", path, info.Mode().Perm())
+		}
+	}
+}
+
+func TestNoValueLogGrows(t *testing.T) {
+	dir := t.TempDir()
+	s := opener(badger.Options{})(t, dir)
+	var records []*record.Record
+	for maker := storetest.NewRecords(1); len(records) < 300; {
+		records = append(records, maker.Next())
+	}
+	records[7].ResponseBody.Content = slices.Repeat(records[8].ResponseBody.Content, 4000) // many pieces
+	storetest.Add(t, s, records...)
+	storetest.Pack(t, s)
+	storetest.Close(t, s)
+	logs, err := filepath.Glob(filepath.Join(dir, "segments", "*", "*.vlog"))
+	if err != nil || len(logs) == 0 {
+		t.Fatalf("found value logs %v, %v", logs, err)
+	}
+	for _, name := range logs {
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Size() > 20 { // the header
+			t.Errorf("%s has %d bytes", name, info.Size())
+		}
+	}
+}

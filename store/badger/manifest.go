@@ -1,0 +1,58 @@
+package badger
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/auditgate/auditgate/record"
+)
+
+// manifest says what a segment may hold; the file segment.json.
+type manifest struct {
+	Oldest    record.ID `json:"oldest"`
+	Newest    record.ID `json:"newest"`
+	First     uint64    `json:"first"` // sequence
+	Last      uint64    `json:"last"`
+	Count     int       `json:"count"`               // of records that are there, and no fewer
+	GapsUntil time.Time `json:"gaps_until,omitzero"` // end of the last gap's stretch
+}
+
+const manifestFile = "segment.json"
+
+// widen makes room for what m does not cover of more.
+func (m *manifest) widen(more *manifest) {
+	if m.Last == 0 {
+		m.Oldest, m.Newest, m.First = more.Oldest, more.Newest, more.First
+	}
+	if more.Oldest.Compare(m.Oldest) < 0 {
+		m.Oldest = more.Oldest
+	}
+	if more.Newest.Compare(m.Newest) > 0 {
+		m.Newest = more.Newest
+	}
+	m.First, m.Last = min(m.First, more.First), max(m.Last, more.Last)
+	if more.GapsUntil.After(m.GapsUntil) {
+		m.GapsUntil = more.GapsUntil
+	}
+}
+
+// update changes the manifest, on disk before it is in memory. One goroutine at
+// a time does it, the packer.
+func (s *segment) update(change func(m *manifest)) error {
+	m := *s.bound.Load()
+	change(&m)
+	if m == *s.bound.Load() {
+		return nil
+	}
+	data, err := json.Marshal(&m)
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(filepath.Join(s.dir, manifestFile), append(data, '\n')); err != nil {
+		return fmt.Errorf("updating segment %s: %w", s.name(), err)
+	}
+	s.bound.Store(&m)
+	return nil
+}

@@ -1,0 +1,152 @@
+package badger
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	dgraph "github.com/dgraph-io/badger/v4"
+
+	"github.com/auditgate/auditgate/record"
+)
+
+// segment is what was committed on one day in one class.
+type segment struct {
+	dir   string       // absolute; its base is day.class
+	size  atomic.Int64 // bytes on disk, as last measured
+	bound atomic.Pointer[manifest]
+
+	// mu guards database, which is nil while it is closed. It is held while one
+	// is opened or closed.
+	mu       sync.Mutex
+	database *database
+
+	// These are guarded by segments.mu: how many use the database now, how many
+	// will come back to it, and when it was used last.
+	refs, leases int
+	used         uint64
+}
+
+// database is a segment's Badger while it is open.
+type database struct {
+	*dgraph.DB
+	// blocks are all blocks in the order of their keys, newest first. The slice
+	// is not changed, but replaced by a longer one.
+	blocks atomic.Pointer[[]block]
+}
+
+// name is that of the segment's directory.
+func (s *segment) name() string { return filepath.Base(s.dir) }
+
+// segmentName is the directory of a day, in UTC, and class.
+func segmentName(day time.Time, class record.Class) string {
+	return day.Format(time.DateOnly) + "." + string(class)
+}
+
+// readSegment returns the segment kept in dir; nil where a crash came before
+// anything was in it.
+func readSegment(dir string) (*segment, error) {
+	day, class, _ := strings.Cut(filepath.Base(dir), ".")
+	if _, err := time.Parse(time.DateOnly, day); err != nil || !slices.Contains(classes, record.Class(class)) {
+		return nil, fmt.Errorf("%s is no segment of a store: move it away", dir)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, manifestFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		if entries, err := os.ReadDir(dir); err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+			return !strings.HasPrefix(e.Name(), manifestFile) // what a crash leaves has that name and an ending
+		}) {
+			return nil, nil
+		}
+		return nil, damaged(fmt.Errorf("%s has no %s: bring it back from a copy, or move the directory away", dir, manifestFile))
+	}
+	if err != nil {
+		return nil, err
+	}
+	m := new(manifest)
+	if err := json.Unmarshal(data, m); err != nil {
+		return nil, damaged(fmt.Errorf("reading %s of %s: %w", manifestFile, dir, err))
+	}
+	s := &segment{dir: dir}
+	s.bound.Store(m)
+	return s, s.measure()
+}
+
+// measure looks how much disk the segment takes.
+func (s *segment) measure() error {
+	size, err := diskUsage(s.dir)
+	s.size.Store(size)
+	return err
+}
+
+// open opens the segment's Badger and finds its blocks. The caller holds mu.
+func (s *segment) open(log func(string, error)) error {
+	db, err := openDatabase(s.dir, log)
+	if err != nil {
+		return err
+	}
+	blocks, err := findBlocks(db)
+	if count := countRecords(blocks); err == nil && count < s.bound.Load().Count {
+		err = damaged(fmt.Errorf("%d records of %d are there", count, s.bound.Load().Count))
+	}
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	s.database = &database{DB: db}
+	s.database.blocks.Store(&blocks)
+	return nil
+}
+
+func countRecords(blocks []block) (n int) {
+	for i := range blocks {
+		n += blocks[i].count
+	}
+	return n
+}
+
+// findBlocks lists the blocks of a Badger, seeking from one head to the next.
+// Entries without a head are those of a block that a crash cut short, and which
+// is packed again.
+func findBlocks(db *dgraph.DB) (blocks []block, err error) {
+	err = db.View(func(txn *dgraph.Txn) error {
+		it := txn.NewIterator(dgraph.IteratorOptions{Prefix: []byte{blockPrefix}})
+		defer it.Close()
+		for it.Seek([]byte{blockPrefix}); it.Valid(); {
+			newest, first, kind, ok := parseKey(it.Item().Key())
+			if !ok {
+				return damaged(fmt.Errorf("entry %x is of no block", it.Item().Key()))
+			}
+			if kind == kindHead {
+				if err := it.Item().Value(func(data []byte) error {
+					h, err := parseHead(newest, first, data)
+					blocks = append(blocks, h.block)
+					return damaged(err)
+				}); err != nil {
+					return err
+				}
+			}
+			key := newBlockKey(newest, first)
+			it.Seek(key.next())
+		}
+		return nil
+	})
+	return blocks, err
+}
+
+// add makes blocks that were written known to readers that come later.
+func (d *database) add(more []block) {
+	blocks := slices.Concat(*d.blocks.Load(), more)
+	slices.SortFunc(blocks, func(a, b block) int {
+		return cmp.Or(b.newest.Compare(a.newest), cmp.Compare(a.first, b.first))
+	})
+	blocks = slices.CompactFunc(blocks, func(a, b block) bool { return a.newest == b.newest && a.first == b.first })
+	d.blocks.Store(&blocks)
+}

@@ -1,0 +1,240 @@
+package badger
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store"
+)
+
+var classes = []record.Class{record.ClassWrites, record.ClassReads, record.ClassControl}
+
+// segments are all segments of a store. A few are open.
+type segments struct {
+	dir  string
+	keep int          // how many stay open for the next reader
+	room func() error // says why not, where the disk has too little
+	log  func(string, error)
+
+	uses sync.WaitGroup // of databases
+
+	// mu guards what follows, and refs, leases and used of every segment. Whoever
+	// needs a segment's mu as well takes that first.
+	mu     sync.Mutex
+	all    []*segment // not changed, but replaced
+	opened []*segment
+	closed bool
+	clock  uint64 // of uses
+}
+
+// readSegments finds the segments below dir.
+func readSegments(dir string, keep int, room func() error, log func(string, error)) (*segments, error) {
+	s := &segments{dir: dir, keep: keep, room: room, log: log}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		seg, err := readSegment(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		if seg != nil {
+			s.all = append(s.all, seg)
+		}
+	}
+	return s, nil
+}
+
+// list returns all segments as of now.
+func (s *segments) list() []*segment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all
+}
+
+// last returns the highest sequence that may be in a segment.
+func (s *segments) last() (last uint64) {
+	for _, seg := range s.list() {
+		last = max(last, seg.bound.Load().Last)
+	}
+	return last
+}
+
+// make returns the segment of a day and class, with a manifest that covers at
+// least what bound says.
+func (s *segments) make(day time.Time, class record.Class, bound *manifest) (*segment, error) {
+	name := segmentName(day, class)
+	for _, seg := range s.list() {
+		if seg.name() == name {
+			return seg, seg.update(func(m *manifest) { m.widen(bound) })
+		}
+	}
+	seg := &segment{dir: filepath.Join(s.dir, name)}
+	seg.bound.Store(new(manifest))
+	if err := os.Mkdir(seg.dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, fmt.Errorf("making segment: %w", err)
+	}
+	if err := seg.update(func(m *manifest) { m.widen(bound) }); err != nil {
+		return nil, err
+	}
+	if err := syncDir(s.dir); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(slices.Clip(s.all), seg)
+	return seg, nil
+}
+
+// use calls do with the segment's database, opened if need be. It stays open at
+// least until do returns.
+func (s *segments) use(seg *segment, do func(*database) error) error {
+	d, release, err := s.acquire(seg)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return do(d)
+}
+
+// acquire returns the segment's database, opened if need be. It stays open at
+// least until release is called.
+func (s *segments) acquire(seg *segment) (d *database, release func(), err error) {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil, nil, store.ErrClosed
+	}
+	seg.refs++
+	s.uses.Add(1)
+	s.mu.Unlock()
+	release = func() { s.release(seg) }
+	if d, err = s.open(seg); err != nil {
+		release()
+		return nil, nil, err
+	}
+	return d, release, nil
+}
+
+func (s *segments) open(seg *segment) (*database, error) {
+	seg.mu.Lock()
+	defer seg.mu.Unlock()
+	if seg.database != nil {
+		return seg.database, nil
+	}
+	if err := s.room(); err != nil { // to open a Badger is to write
+		return nil, fmt.Errorf("opening segment %s: %w", seg.name(), err)
+	}
+	if err := seg.open(s.log); err != nil {
+		return nil, fmt.Errorf("opening segment %s: %w", seg.name(), err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opened = append(s.opened, seg)
+	return seg.database, nil
+}
+
+// lease keeps a segment that is open from being closed for want of use until
+// unlease is called, though not from being closed for good: whoever comes back
+// to a segment again and again does not find it closed by others who do.
+func (s *segments) lease(seg *segment) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seg.leases++
+}
+
+func (s *segments) unlease(seg *segment) {
+	s.mu.Lock()
+	seg.leases--
+	s.mu.Unlock()
+	s.closeIdle()
+}
+
+// release ends a use.
+func (s *segments) release(seg *segment) {
+	s.mu.Lock()
+	seg.refs--
+	s.clock++
+	seg.used = s.clock
+	s.mu.Unlock()
+	s.closeIdle()
+	s.uses.Done()
+}
+
+// closeIdle closes segments that nobody uses or leases while more are open than
+// may be, the one first that was used the longest ago.
+func (s *segments) closeIdle() {
+	s.mu.Lock()
+	var idle []*segment
+	if more := len(s.opened) - s.keep; more > 0 {
+		for _, seg := range s.opened {
+			if seg.refs == 0 && seg.leases == 0 {
+				idle = append(idle, seg)
+			}
+		}
+		slices.SortFunc(idle, func(a, b *segment) int { return cmp.Compare(a.used, b.used) })
+		idle = idle[:min(len(idle), more)]
+	}
+	s.mu.Unlock()
+	for _, seg := range idle {
+		if err := s.shut(seg); err != nil && !errors.Is(err, errNoRoom) { // then it stays open
+			s.log("closing segment "+seg.name(), err)
+		}
+	}
+}
+
+// shut closes a segment's database unless somebody uses it.
+func (s *segments) shut(seg *segment) error {
+	seg.mu.Lock()
+	defer seg.mu.Unlock()
+	s.mu.Lock()
+	busy := seg.refs > 0
+	s.mu.Unlock()
+	if busy || seg.database == nil {
+		return nil
+	}
+	// To close a Badger is to write, too. What it holds is in its write-ahead
+	// log, so to leave it open is safe, and to die of a full disk is not.
+	if err := s.room(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.opened = slices.DeleteFunc(s.opened, func(other *segment) bool { return other == seg })
+	s.mu.Unlock()
+	err := seg.database.Close()
+	seg.database = nil
+	return err
+}
+
+// close refuses new uses, waits for those that are going on, and closes all
+// segments. Where ctx ends first it returns ctx's error, and a goroutine goes on
+// in the background until Badger is done, which may be never.
+func (s *segments) close(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	done := make(chan error, 1)
+	go func() {
+		s.uses.Wait()
+		var errs []error
+		for _, seg := range s.list() {
+			errs = append(errs, s.shut(seg))
+		}
+		done <- errors.Join(errs...)
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("closing segments: %w", ctx.Err())
+	}
+}

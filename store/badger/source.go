@@ -1,0 +1,162 @@
+package badger
+
+import (
+	"iter"
+	"sort"
+
+	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store"
+)
+
+// journalSource yields the rows of a view of the journal.
+type journalSource struct {
+	now, ahead row
+	pull       func() (store.Row, bool)
+}
+
+func (c *scan) addJournal(v *store.View) {
+	s := new(journalSource)
+	s.pull, c.endJournal = iter.Pull(v.Scan(c.upper, c.bounded, c.lower))
+	if s.advance(c) {
+		c.sources = append(c.sources, s)
+	}
+}
+
+func (s *journalSource) top() record.ID { return s.ahead.id }
+
+func (s *journalSource) step(c *scan) (r *row, more bool, err error) {
+	s.now = s.ahead
+	return &s.now, s.advance(c), nil
+}
+
+// advance comes to the next row that is worth decoding.
+func (s *journalSource) advance(c *scan) bool {
+	for {
+		r, ok := s.pull()
+		if !ok {
+			return false
+		}
+		if c.wants(r.ID, r.Sequence, r.Meta) {
+			s.ahead = row{id: r.ID, sequence: r.Sequence, meta: r.Meta, journal: r}
+			return true
+		}
+		c.looked++
+	}
+}
+
+// segmentSource yields no rows itself, but the blocks of a segment, each once
+// the scan comes to its newest record.
+type segmentSource struct {
+	segment *segment
+	next    record.ID
+	blocks  []block // those that are left; nil until the segment was opened
+}
+
+func (c *scan) addSegment(seg *segment) {
+	if bound := seg.bound.Load(); c.overlaps(bound.Oldest, bound.Newest) {
+		c.sources = append(c.sources, &segmentSource{segment: seg, next: c.clamp(bound.Newest)})
+	}
+}
+
+func (s *segmentSource) top() record.ID { return s.next }
+
+func (s *segmentSource) step(c *scan) (_ *row, more bool, err error) {
+	if s.blocks == nil {
+		c.lease(s.segment)
+		if err := c.store.segments.use(s.segment, func(d *database) error {
+			s.blocks = *d.blocks.Load()
+			return nil
+		}); err != nil {
+			return nil, false, err
+		}
+		if c.bounded {
+			s.blocks = blocksFrom(s.blocks, c.upper)
+		}
+	} else {
+		b := &blockSource{blockReader: blockReader{segments: c.store.segments, segment: s.segment, block: s.blocks[0]}}
+		b.next = c.clamp(b.block.newest)
+		c.opened = append(c.opened, b)
+		s.blocks = s.blocks[1:]
+	}
+	for len(s.blocks) > 0 && s.blocks[0].newest.Compare(c.lower) >= 0 {
+		if b := &s.blocks[0]; c.overlaps(b.oldest, b.newest) {
+			s.next = c.clamp(b.newest)
+			return nil, true, nil
+		}
+		s.blocks = s.blocks[1:]
+	}
+	return nil, false, nil
+}
+
+// blocksFrom leaves out, of blocks in the order of their keys, those that are
+// too new to have anything below id, or id itself.
+func blocksFrom(blocks []block, id record.ID) []block {
+	newest := id.Time().Add(blockSpan)
+	return blocks[sort.Search(len(blocks), func(i int) bool { return !blocks[i].newest.Time().After(newest) }):]
+}
+
+// blockSource yields the rows of one block.
+type blockSource struct {
+	blockReader
+	next record.ID
+	sub  int // the sub-block of metadata to read next
+	raw  []byte
+	rows []row // of the one read last that are left
+}
+
+func (b *blockSource) top() record.ID { return b.next }
+
+func (b *blockSource) step(c *scan) (r *row, more bool, err error) {
+	if len(b.rows) > 0 {
+		r, b.rows = &b.rows[0], b.rows[1:]
+	} else if err := b.read(c); err != nil {
+		return nil, false, err
+	}
+	switch {
+	case len(b.rows) > 0:
+		b.next = b.rows[0].id
+		return r, true, nil
+	case b.sub < len(b.head.metadata):
+		b.next = c.clamp(b.head.metadata[b.sub].newest)
+		return r, b.next.Compare(c.lower) >= 0, nil
+	}
+	return r, false, nil
+}
+
+// read reads the next sub-block of metadata, and of its rows those that are
+// worth decoding.
+func (b *blockSource) read(c *scan) (err error) {
+	if b.head == nil {
+		if err := b.open(); err != nil {
+			return err
+		}
+		if c.bounded {
+			b.sub = b.find(c.upper)
+		}
+	}
+	if b.raw, err = b.readMetadata(b.sub, b.raw); err != nil {
+		return err
+	}
+	b.sub++
+	if !c.mayMatch(b.raw) {
+		c.looked += b.head.count / len(b.head.metadata) // about
+		return nil
+	}
+	return b.parse(c)
+}
+
+// parse finds the rows of a sub-block that are worth decoding.
+func (b *blockSource) parse(c *scan) error {
+	b.rows = b.rows[:0]
+	for rows := (rows{rest: b.raw}); ; {
+		p, ok, err := rows.next()
+		if err != nil || !ok {
+			return b.wrap(err)
+		}
+		if c.wants(p.id, p.sequence, p.meta) {
+			b.rows = append(b.rows, row{id: p.id, sequence: p.sequence, meta: p.meta, block: b, bodies: p.bodies})
+		} else {
+			c.looked++
+		}
+	}
+}

@@ -1,0 +1,162 @@
+package badger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store"
+)
+
+// Store is the embedded store. It implements [store.Store].
+type Store struct {
+	options  Options
+	root     *root
+	journal  *store.Journal
+	segments *segments
+	room     func() error // says why not, where Badger may not write
+
+	stopPacker func()
+	packerDone chan struct{}
+	packing    sync.Mutex // held by whoever packs
+
+	closing    sync.Once
+	closed     atomic.Bool
+	closeError error // of the first Close
+
+	mu        sync.Mutex // guards what follows
+	packError error      // why the last attempt to pack failed
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the store in o.Path, making it where it is missing. What a crash
+// left is put right. An error wraps [store.ErrLocked] where another process has
+// the store open, and [store.ErrCorrupt] where it is damaged; it says what to do.
+func Open(o Options) (*Store, error) {
+	o, err := o.complete()
+	if err != nil {
+		return nil, fmt.Errorf("opening store: %w", err)
+	}
+	s, err := open(o, func() error { return room(o.Path) })
+	if err != nil {
+		return nil, fmt.Errorf("opening store %s: %w", o.Path, err)
+	}
+	return s, nil
+}
+
+func open(o Options, room func() error) (*Store, error) {
+	root, err := openRoot(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	segments, err := readSegments(filepath.Join(o.Path, segmentsDir), o.OpenSegments, room, o.Log)
+	if err != nil {
+		return nil, errors.Join(err, root.close())
+	}
+	journal, err := store.OpenJournal(filepath.Join(o.Path, journalDir), store.JournalOptions{
+		Durability: o.Durability,
+		FileSize:   o.JournalFile,
+		Queue:      o.Queue,
+		Node:       root.node,
+		After:      segments.last(),
+		Log:        o.Log,
+	})
+	if err != nil {
+		return nil, errors.Join(err, root.close())
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s := &Store{
+		options: o, root: root, journal: journal, segments: segments, room: room,
+		stopPacker: stop, packerDone: make(chan struct{}),
+	}
+	go func() {
+		defer close(s.packerDone)
+		s.packer(ctx)
+	}()
+	return s, nil
+}
+
+// Counter implements [store.Store].
+func (s *Store) Counter(source string) *store.Counter { return s.journal.Counter(source) }
+
+// Add implements [store.Store].
+func (s *Store) Add(r *record.Record, call *store.Counter) (*store.Commit, error) {
+	return s.journal.Add(r, call)
+}
+
+// Sequence implements [store.Store].
+func (s *Store) Sequence() uint64 { return s.journal.Sequence() }
+
+// Health implements [store.Store]. Packing that waits for room on the disk is no
+// illness: the journal keeps the records, and says itself when it cannot.
+func (s *Store) Health() error {
+	if s.closed.Load() {
+		return store.ErrClosed
+	}
+	if err := s.journal.Health(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if errors.Is(s.packError, errNoRoom) {
+		return nil
+	}
+	return s.packError
+}
+
+// Stats implements [store.Store].
+func (s *Store) Stats() store.Stats {
+	st := s.journal.Stats()
+	for _, seg := range s.segments.list() {
+		st.Bytes += seg.size.Load()
+		if oldest := seg.bound.Load().Oldest.Time(); st.Oldest.IsZero() || oldest.Before(st.Oldest) {
+			st.Oldest = oldest
+		}
+	}
+	return st
+}
+
+// Close implements [store.Store]. Scans that go on end with [store.ErrClosed].
+// A second Close returns what the first did.
+func (s *Store) Close(ctx context.Context) error {
+	s.closing.Do(func() { s.closeError = s.close(ctx) })
+	return s.closeError
+}
+
+func (s *Store) close(ctx context.Context) error {
+	s.stopPacker()
+	select {
+	case <-s.packerDone:
+		s.packLast(ctx)
+	case <-ctx.Done():
+	}
+	s.closed.Store(true)
+	// Each is closed whatever became of the one before.
+	err := errors.Join(s.journal.Close(ctx), s.segments.close(ctx))
+	// Where ctx ended first somebody may still be at work: then the lock stays
+	// until the process ends.
+	if ended := ctx.Err(); ended == nil || !errors.Is(err, ended) {
+		err = errors.Join(err, s.root.close())
+	}
+	if err != nil {
+		return fmt.Errorf("closing store %s: %w", s.options.Path, err)
+	}
+	return nil
+}
+
+// packLast packs for three quarters of the time that ctx leaves, so that there
+// is some to close in. What it does not come to is packed after the next Open.
+func (s *Store) packLast(ctx context.Context) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel func()
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)*3/4)
+		defer cancel()
+	}
+	s.Pack(ctx) // what is wrong has been logged
+}

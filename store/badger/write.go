@@ -1,0 +1,45 @@
+package badger
+
+import (
+	"errors"
+
+	dgraph "github.com/dgraph-io/badger/v4"
+)
+
+// writer puts entries into a database, in as many transactions as they need.
+// Each is on stable storage before the next begins, and the last at flush.
+type writer struct {
+	db   *dgraph.DB
+	txn  *dgraph.Txn
+	room func() error // asked before each
+}
+
+func newWriter(db *dgraph.DB, room func() error) *writer {
+	return &writer{db, db.NewTransaction(true), room}
+}
+
+// put takes one entry. It keeps key and value.
+func (w *writer) put(key, value []byte) error {
+	err := w.txn.Set(key, value)
+	if errors.Is(err, dgraph.ErrTxnTooBig) {
+		if err = w.flush(); err == nil {
+			err = w.txn.Set(key, value)
+		}
+	}
+	return err
+}
+
+// flush returns once everything that was put is on stable storage.
+func (w *writer) flush() error {
+	if err := w.room(); err != nil {
+		return err
+	}
+	if err := w.txn.Commit(); err != nil {
+		return err
+	}
+	w.txn = w.db.NewTransaction(true)
+	return nil
+}
+
+// close drops what was put since the last flush.
+func (w *writer) close() { w.txn.Discard() }
