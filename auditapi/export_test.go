@@ -1,0 +1,35 @@
+package auditapi
+
+import (
+	"net/http"
+	"net/url"
+)
+
+// PageBuffer lets tests make pages that are longer.
+const PageBuffer = pageBuffer
+
+// Canonical reads the parameters of a listing and returns the canonical query.
+func Canonical(rawQuery string, header http.Header) (string, error) {
+	values, err := url.ParseQuery(rawQuery)
+	if err != nil {
+		return "", err
+	}
+	l, err := readListing(values, header)
+	if err != nil {
+		return "", err
+	}
+	return l.canonical, nil
+}
+
+// OpenMarker reads a marker that was sealed with key and seals it again.
+func OpenMarker(key []byte, text string) (again string, err error) {
+	s, err := newSealer(key)
+	if err != nil {
+		return "", err
+	}
+	m, err := s.open(text)
+	if err != nil {
+		return "", err
+	}
+	return s.seal(m), nil
+}

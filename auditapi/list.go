@@ -1,0 +1,145 @@
+package auditapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store"
+)
+
+// maxGaps is how many gaps an answer names; where there are more, it is not
+// complete all the same.
+const maxGaps = 100
+
+// list answers GET /v1/{project}/logs.
+func (a *API) list(x *exchange) error {
+	scope, err := a.see(x.caller, x.project)
+	if err != nil {
+		return err
+	}
+	x.seen = true
+	l, err := readListing(x.query, x.r.Header)
+	if err != nil {
+		return err
+	}
+	place := marker{caller: x.caller.key, project: x.project, query: l.canonical, limit: DefaultLimit}
+	if l.marker != "" {
+		if l, err = a.goOn(&place, l); err != nil {
+			return err
+		}
+	}
+	if l.limit > 0 {
+		place.limit = l.limit
+	}
+	x.asked = strings.TrimPrefix(fmt.Sprintf("%s&limit=%d", l.canonical, place.limit), "&")
+	q := l.query
+	if slices.Contains(q.Sources, record.Self) {
+		x.caller.showSelf(&scope)
+	}
+	q.Scope = scope
+
+	leave, err := a.scans.enter(x.r.Context(), x.caller.key)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	s, err := a.store()
+	if err != nil {
+		return err
+	}
+	p := &page{a: a, x: x, listing: l, place: place, leave: leave}
+	if p.gaps, p.incomplete, err = visibleGaps(x.r.Context(), s, &q); err != nil {
+		return err
+	}
+	if p.place.upTo == 0 {
+		p.place.upTo = s.Sequence()
+	}
+	q.UpTo, q.Before = p.place.upTo, p.place.before
+	if q.UpTo == 0 { // the store is empty, and 0 would pin nothing
+		return p.finish(&reach{})
+	}
+	return p.write(s, q)
+}
+
+// goOn opens the marker of l into place and returns the listing that it goes
+// on with.
+func (a *API) goOn(place *marker, l *listing) (*listing, error) {
+	m, err := a.markers.open(l.marker)
+	switch {
+	case err != nil:
+		return nil, markerInvalid.because("%s", err)
+	case m.caller != place.caller:
+		return nil, markerInvalid.because("the marker was given to another caller")
+	case m.project != place.project:
+		return nil, markerInvalid.because("the marker belongs to the project %q", m.project)
+	case l.filtered && m.query != l.canonical:
+		return nil, markerInvalid.because("the marker belongs to another query, %q: send it alone, or with the same parameters", cut(m.query, maxDetail))
+	case a.config.Now().Unix() >= m.expires:
+		return nil, markerExpired.because("the marker was good until %s: begin again without it", time.Unix(m.expires, 0).UTC().Format(time.RFC3339))
+	}
+	values, err := url.ParseQuery(m.query)
+	if err != nil {
+		return nil, markerInvalid.because("%s", errMarker)
+	}
+	next, err := readListing(values, nil)
+	if err != nil {
+		return nil, err
+	}
+	next.limit, next.pretty = l.limit, l.pretty
+	*place = *m
+	return next, nil
+}
+
+// visibleGaps returns the gaps in the range of q, whatever its filters, that
+// the caller may know of, and whether there are any or too many to tell.
+func visibleGaps(ctx context.Context, s store.Store, q *record.Query) (gaps []*record.Record, any bool, err error) {
+	all, err := s.Gaps(ctx, q.From, q.To, maxGaps+1)
+	if err != nil {
+		return nil, false, fmt.Errorf("reading gaps: %w", err)
+	}
+	more := len(all) > maxGaps
+	gaps = slices.DeleteFunc(all[:min(len(all), maxGaps)], func(g *record.Record) bool {
+		return g.Source != "" && !q.Scope.IncludesSource(g.Source)
+	})
+	return gaps, more || len(gaps) > 0, nil
+}
+
+// reach is how far a scan has come.
+type reach struct {
+	count   int
+	last    record.ID // the next page has what is older; zero: nothing was read
+	more    bool      // there is a next page
+	stopped bool      // by the store's budget
+}
+
+// scan reads up to limit records of q and finds out whether there are more. It
+// ends early, with more unknown, when each returns false.
+func scan(ctx context.Context, s store.Store, q *record.Query, limit int, each func(*record.Record) bool) (reach, error) {
+	at := reach{last: q.Before}
+	for r, err := range s.Scan(ctx, q) {
+		var interrupted *store.Interrupted
+		if errors.As(err, &interrupted) {
+			at.last, at.more, at.stopped = interrupted.At, true, true
+			return at, nil
+		}
+		if err != nil {
+			return at, fmt.Errorf("reading records: %w", err)
+		}
+		if at.count == limit {
+			at.more = true
+			return at, nil
+		}
+		at.count++
+		at.last = r.EventID
+		if !each(r) {
+			return at, nil
+		}
+	}
+	return at, nil
+}

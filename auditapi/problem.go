@@ -1,0 +1,93 @@
+package auditapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+)
+
+// problemBase and a name are the type of a problem: a tag (RFC 4151), which
+// stays the same wherever its description moves.
+const problemBase = "tag:auditgate.github.io,2026:"
+
+// kind is a type of problem: its name, status and title are always the same,
+// and callers may branch on them.
+type kind struct {
+	name   string
+	status int
+	title  string
+}
+
+// All types of problems. The names are kept.
+var (
+	invalidParameter = &kind{"invalid-parameter", 400, "A parameter is not valid"} // errors names each
+	markerInvalid    = &kind{"marker-invalid", 400, "The marker is not good here"}
+	ambiguousToken   = &kind{"ambiguous-token", 400, "Two different tokens were sent"}
+	tokenMissing     = &kind{"token-missing", 401, "A token is needed"}
+	tokenInvalid     = &kind{"token-invalid", 401, "The token is not accepted"}
+	forbidden        = &kind{"forbidden", 403, "The token does not allow this"}
+	notFound         = &kind{"not-found", 404, "There is no such thing"}
+	bodyNotKept      = &kind{"body-not-kept", 404, "The body was not kept"} // state and reason say why
+	methodNotAllowed = &kind{"method-not-allowed", 405, "The method is not allowed"}
+	markerExpired    = &kind{"marker-expired", 410, "The marker has expired"}
+	tooManyRequests  = &kind{"too-many-requests", 429, "Too many queries of this caller run"}
+	internal         = &kind{"internal", 500, "The records could not be read"}
+	busy             = &kind{"busy", 503, "Too many queries run"}
+	unavailable      = &kind{"unavailable", 503, "The store cannot be used now"}
+)
+
+// problemError is an error as a caller sees it.
+type problemError struct {
+	kind   *kind
+	detail string
+	errors []parameterError // of invalidParameter
+	state  string           // of bodyNotKept, as in the record
+	reason string
+	header map[string]string // further headers of the answer
+}
+
+// parameterError says what is wrong with one parameter, and what would be right.
+type parameterError struct {
+	Parameter string `json:"parameter"`
+	Detail    string `json:"detail"`
+}
+
+// because returns a problem of the kind with its detail.
+func (k *kind) because(format string, args ...any) *problemError {
+	return &problemError{kind: k, detail: fmt.Sprintf(format, args...)}
+}
+
+// with adds a header to the answer.
+func (p *problemError) with(name, value string) *problemError {
+	p.header = map[string]string{name: value}
+	return p
+}
+
+func (p *problemError) Error() string { return p.kind.name + ": " + p.detail }
+
+// retryAfter is what callers are told to wait, in seconds, where it is worth
+// trying again.
+const retryAfter = "1"
+
+func (p *problemError) write(w http.ResponseWriter) {
+	body, err := json.Marshal(struct {
+		Type   string           `json:"type"`
+		Title  string           `json:"title"`
+		Status int              `json:"status"`
+		Detail string           `json:"detail,omitempty"`
+		Errors []parameterError `json:"errors,omitempty"`
+		State  string           `json:"state,omitempty"`
+		Reason string           `json:"reason,omitempty"`
+	}{problemBase + p.kind.name, p.kind.title, p.kind.status, p.detail, p.errors, p.state, p.reason})
+	if err != nil {
+		panic(err) // strings and numbers can always be written
+	}
+	for name, value := range p.header {
+		w.Header().Set(name, value)
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
+	w.WriteHeader(p.kind.status)
+	_, _ = w.Write(append(body, '\n')) // who left does not read it
+}
