@@ -1,0 +1,227 @@
+package caddymodule
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/auditgate/auditgate/auditapi"
+	"github.com/auditgate/auditgate/capture/identity"
+	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store"
+)
+
+func init() { caddy.RegisterModule(API{}) }
+
+// API serves the records over HTTP, to whoever has a token: see the API's
+// description in the project's documentation.
+//
+// Without `jwt` it accepts the tokens of the gateway's own key, which
+// `auditgate audit token` makes.
+type API struct {
+	// Which tokens are accepted. Default: those of the gateway's own key.
+	JWT *JWT `json:"jwt,omitempty"`
+
+	// The claim that holds the roles of a caller, a list or one word. A dotted
+	// path leads into nested claims: `realm_access.roles`. Default: `roles`.
+	RolesClaim string `json:"roles_claim,omitempty"`
+
+	// For each role (`auditor`, `admin`, `ingest`) the values of the roles claim
+	// that mean it. Default: `owner`, `super_admin` and `admin` mean admin,
+	// `auditor` means auditor, `ingest` means ingest.
+	Roles map[string][]string `json:"roles,omitempty"`
+
+	// The claim that lists the projects that a caller may see, or is `*` for
+	// every project. Default: `projects`.
+	ProjectsClaim string `json:"projects_claim,omitempty"`
+
+	// The claim that lists the sources that a caller may see. A token without it
+	// sees every source that is not restricted. Default: `sources`.
+	SourcesClaim string `json:"sources_claim,omitempty"`
+
+	// Sources that only tokens see which name them. Default: none.
+	Restrict []string `json:"restrict,omitempty"`
+
+	// How long the marker of a listing is good. Default: 1h, at most 24h.
+	MarkerTTL caddy.Duration `json:"marker_ttl,omitempty"`
+
+	app      *App
+	verifier *identity.Verifier // nil: the gateway's own key
+	serve    func() (*auditapi.API, error)
+}
+
+// JWT says which tokens are accepted. Exactly one of the keys is given.
+type JWT struct {
+	// A secret that the issuer shares, for HS256: its bytes as they are written,
+	// at least 32. Placeholders work, so that it need not stand in the
+	// configuration: `{env.SECRET}`, `{file./run/secrets/jwt}`.
+	HMACSecret string `json:"hmac_secret,omitempty"`
+	// A file with one public key in PEM.
+	PublicKey string `json:"public_key,omitempty"`
+	// A file with a JSON Web Key Set (RFC 7517).
+	JWKSFile string `json:"jwks_file,omitempty"`
+
+	// The audiences of which a token must name one. Required; the one word `any`
+	// accepts every token of the issuer.
+	Audience []string `json:"audience,omitempty"`
+	// The issuer that a token must name. Default: any.
+	Issuer string `json:"issuer,omitempty"`
+	// The signature algorithms to accept: of RS256, ES256, EdDSA and PS256;
+	// HS256 goes with `hmac_secret`, alone. Default: those that fit the keys.
+	Algorithms []string `json:"algorithms,omitempty"`
+	// Further claims that a token must have: each equals the value or is a list
+	// that contains it. Default: none.
+	Require []identity.Requirement `json:"require,omitempty"`
+	// How far the clocks of issuer and gateway may differ, at most 1m.
+	// Default: 30s; -1 for none.
+	Leeway caddy.Duration `json:"leeway,omitempty"`
+}
+
+const (
+	defaultLeeway = 30 * time.Second
+	maxMarkerTTL  = 24 * time.Hour
+)
+
+// CaddyModule implements caddy.Module.
+func (API) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.audit_api", New: func() caddy.Module { return new(API) }}
+}
+
+// Provision implements caddy.Provisioner.
+func (a *API) Provision(ctx caddy.Context) (err error) {
+	if a.app, err = appOf(ctx); err != nil {
+		return err
+	}
+	if a.MarkerTTL < 0 || time.Duration(a.MarkerTTL) > maxMarkerTTL {
+		return fmt.Errorf("marker_ttl is %s: want more than 0 and at most %s", time.Duration(a.MarkerTTL), maxMarkerTTL)
+	}
+	if a.JWT != nil {
+		if a.verifier, err = a.JWT.verifier(); err != nil {
+			return fmt.Errorf("jwt: %w", err)
+		}
+	}
+	if _, err := auditapi.New(a.config(a.verifier, make([]byte, 32), nil)); err != nil {
+		return err
+	}
+	a.serve = sync.OnceValues(a.open)
+	a.app.ownTokens = a.app.ownTokens || a.JWT == nil
+	return nil
+}
+
+// verifier reads the keys and checks the rest.
+func (j *JWT) verifier() (*identity.Verifier, error) {
+	repl := caddy.NewReplacer()
+	secret, err := repl.ReplaceOrErr(j.HMACSecret, true, true)
+	if err != nil {
+		return nil, fmt.Errorf("hmac_secret: %w", err)
+	}
+	c := identity.VerifierConfig{
+		Audience: j.Audience, Issuer: j.Issuer, Algorithms: j.Algorithms, Require: j.Require, Leeway: time.Duration(j.Leeway),
+	}
+	if secret != "" {
+		c.HMACSecret = []byte(secret)
+	}
+	if len(j.Audience) == 1 && j.Audience[0] == "any" {
+		c.Audience, c.AnyAudience = nil, true
+	}
+	switch {
+	case j.Leeway == 0:
+		c.Leeway = defaultLeeway
+	case j.Leeway == -1:
+		c.Leeway = 0
+	}
+	for _, file := range []struct {
+		name, path string
+		content    *[]byte
+	}{{"public_key", j.PublicKey, &c.PublicKeyPEM}, {"jwks_file", j.JWKSFile, &c.JWKS}} {
+		if file.path == "" {
+			continue
+		}
+		path, err := repl.ReplaceOrErr(file.path, true, true)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file.name, err)
+		}
+		if *file.content, err = os.ReadFile(path); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", file.name, err)
+		}
+	}
+	return identity.NewVerifier(c)
+}
+
+// open makes the API on the first request, when the keys are there.
+func (a *API) open() (*auditapi.API, error) {
+	k, err := a.app.loadKeys()
+	if err != nil {
+		return nil, err
+	}
+	verifier := a.verifier
+	if verifier == nil {
+		verifier, err = identity.NewVerifier(identity.VerifierConfig{
+			Key: k.public(), Audience: []string{tokenAudience}, Issuer: tokenIssuer, Leeway: defaultLeeway,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return auditapi.New(a.config(verifier, k.marker(), a.record))
+}
+
+func (a *API) config(v *identity.Verifier, markerKey []byte, audit func(*record.Record)) auditapi.Config {
+	roles := make(map[auditapi.Role][]string, len(a.Roles))
+	for role, values := range a.Roles {
+		roles[auditapi.Role(role)] = values
+	}
+	return auditapi.Config{
+		Store: a.store, Verifier: v,
+		RolesClaim: a.RolesClaim, Roles: roles, ProjectsClaim: a.ProjectsClaim, SourcesClaim: a.SourcesClaim, Restrict: a.Restrict,
+		MarkerKey: markerKey, MarkerTTL: time.Duration(a.MarkerTTL),
+		Audit: audit, ClientIP: clientIP, OriginalPath: originalPath, Log: a.app.logStore,
+	}
+}
+
+// store returns the store, which the lease of the request keeps open.
+func (a *API) store() (store.Store, error) {
+	e, release, err := a.app.lease()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	return e.current()
+}
+
+// record stores a record that the API makes of its own use.
+func (a *API) record(r *record.Record) {
+	e, release, err := a.app.lease()
+	if err != nil {
+		return
+	}
+	defer release()
+	e.queries.WithLabelValues(r.Action).Observe(r.Duration().Seconds())
+	e.add(r)
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler. It answers every request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	_, release, err := a.app.lease() // the store stays open while it is read
+	if err != nil {
+		return caddyhttp.Error(http.StatusServiceUnavailable, err)
+	}
+	defer release()
+	api, err := a.serve()
+	if err != nil {
+		return caddyhttp.Error(http.StatusServiceUnavailable, err)
+	}
+	api.ServeHTTP(w, r)
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*API)(nil)
+	_ caddyhttp.MiddlewareHandler = (*API)(nil)
+)

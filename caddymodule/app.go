@@ -1,0 +1,192 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/dustin/go-humanize"
+	"golang.org/x/term"
+
+	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store"
+)
+
+func init() { caddy.RegisterModule(App{}) }
+
+// defaultMemory is the default of App.Memory.
+const defaultMemory = 128 << 20
+
+// minMemory is the least that App.Memory may be: a few calls with their bodies.
+const minMemory = 1 << 20
+
+// App is what all sites of a configuration share: the store of records, and the
+// keys. It outlives the configuration: calls that are under way when Caddy
+// reloads become records all the same.
+//
+// It is there with its defaults where the configuration does not mention it.
+type App struct {
+	// Where records are kept. Default: `badger`, in Caddy's data directory.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=auditgate.stores inline_key=engine"`
+
+	// The directory of the keys that the gateway makes for itself: one that
+	// keys the hashes which stand for secrets, one that signs tokens. It must
+	// not lie in the store. Keep a copy of it. Placeholders work. Default:
+	// `auditgate-keys` in Caddy's data directory.
+	Keys string `json:"keys,omitempty"`
+
+	// When a record counts as stored: `fsync`, on stable storage, so that it
+	// survives a power cut; or `os`, in the hands of the operating system, so
+	// that it survives the end of the process. It cannot change while the store
+	// is open. Default: `fsync`.
+	Durability store.Durability `json:"durability,omitempty"`
+
+	// How many bytes of memory the bodies of calls may take until they are
+	// stored. When they are used up, calls are recorded without bodies.
+	// Default: 128 MiB, at least 1 MiB.
+	Memory int64 `json:"memory,omitempty"`
+
+	opener Opener
+	log    *slog.Logger
+	// loadKeys reads the keys, or makes them, once.
+	loadKeys func() (*keys, error)
+	// release ends the lease that the app holds while it is started.
+	release func()
+	// ownTokens is set by an API that accepts tokens of the gateway's own key.
+	ownTokens bool
+}
+
+// CaddyModule implements caddy.Module.
+func (App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "auditgate", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision implements caddy.Provisioner. It opens nothing and makes no file:
+// Caddy also provisions what it only validates.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.log = ctx.Slogger()
+	if a.Durability == "" {
+		a.Durability = store.Fsync
+	}
+	if a.Memory == 0 {
+		a.Memory = defaultMemory
+	}
+	if len(a.StoreRaw) == 0 {
+		a.StoreRaw = json.RawMessage(`{"engine": "badger"}`)
+	}
+	module, err := ctx.LoadModule(a, "StoreRaw")
+	if err != nil {
+		return fmt.Errorf("loading the store module: %w", err)
+	}
+	a.opener = module.(Opener)
+	if a.Keys, err = absolute(a.Keys, "auditgate-keys"); err != nil {
+		return err
+	}
+	a.loadKeys = sync.OnceValues(func() (*keys, error) { return loadKeys(a.Keys) })
+	return registerMetrics(ctx.GetMetricsRegistry(), a.opener.Key())
+}
+
+// Validate implements caddy.Validator.
+func (a *App) Validate() error {
+	switch a.Durability {
+	case store.Fsync, store.OS:
+	default:
+		return fmt.Errorf("durability %q is unknown: want fsync or os", a.Durability)
+	}
+	if a.Memory < minMemory {
+		return fmt.Errorf("memory is %s: want %s or more",
+			humanize.IBytes(uint64(max(a.Memory, 0))), humanize.IBytes(minMemory))
+	}
+	if rel, err := filepath.Rel(a.opener.Key(), a.Keys); err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+		return fmt.Errorf("keys lie in the store (%s is in %s): whoever has a copy of the records would have the keys too",
+			a.Keys, a.opener.Key())
+	}
+	return nil
+}
+
+// Start implements caddy.App.
+func (a *App) Start() error {
+	k, err := a.loadKeys()
+	if err != nil {
+		return err
+	}
+	e, release, err := a.lease()
+	if err != nil {
+		return err
+	}
+	if want := a.options(); e.options != want {
+		release()
+		return fmt.Errorf("the store %s is open with %s and cannot change to %s while it is: restart instead of reloading",
+			e.key, e.options, want)
+	}
+	<-e.opened
+	if e.err != nil {
+		release()
+		return fmt.Errorf("opening the audit store: %w", e.err)
+	}
+	a.release = release
+	e.pipeline.Budget().SetLimit(a.Memory)
+	if a.ownTokens && term.IsTerminal(int(os.Stdout.Fd())) {
+		greeted.Do(func() { a.greet(k) })
+	}
+	go e.add(&record.Record{ // ends when the record is in the store's queue
+		EventID: record.NewID(), Source: record.Self, Action: "config.load",
+		Description: "A configuration was loaded", Success: record.SuccessYes, Outcome: record.OutcomeComplete,
+	})
+	return nil
+}
+
+// greeted keeps reloads from printing a token again.
+var greeted sync.Once
+
+// Stop implements caddy.App.
+func (a *App) Stop() error {
+	if a.release != nil {
+		a.release()
+	}
+	return nil
+}
+
+// options are those that cannot change while the store is open, in words.
+func (a *App) options() string { return "durability " + string(a.Durability) }
+
+// lease returns the engine of this configuration. Servers may start before the
+// app does; the first call then makes the engine.
+func (a *App) lease() (*engine, func(), error) {
+	return lease(a.opener.Key(), func() (*engine, error) {
+		return startEngine(a.opener.Key(), a.options(), a.Memory, a.log, func() (store.Store, error) {
+			return a.opener.Open(a.Durability, a.logStore)
+		}), nil
+	})
+}
+
+// logStore passes on what a store has to say.
+func (a *App) logStore(msg string, err error) {
+	if err != nil {
+		a.log.Error(msg, slog.Any("error", err))
+		return
+	}
+	a.log.Warn(msg)
+}
+
+// appOf returns the app of a configuration, made with defaults where the
+// configuration does not mention it.
+func appOf(ctx caddy.Context) (*App, error) {
+	app, err := ctx.App("auditgate")
+	if err != nil {
+		return nil, fmt.Errorf("loading the auditgate app: %w", err)
+	}
+	return app.(*App), nil
+}
+
+// Interface guards
+var (
+	_ caddy.App         = (*App)(nil)
+	_ caddy.Provisioner = (*App)(nil)
+	_ caddy.Validator   = (*App)(nil)
+)

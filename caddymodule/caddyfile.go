@@ -1,0 +1,368 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/dustin/go-humanize"
+
+	"github.com/auditgate/auditgate/capture/identity"
+	"github.com/auditgate/auditgate/store"
+)
+
+func init() {
+	httpcaddyfile.RegisterGlobalOption("auditgate", parseApp)
+	httpcaddyfile.RegisterHandlerDirective("audit_capture", parseCapture)
+	httpcaddyfile.RegisterHandlerDirective("audit_api", parseAPI)
+	// Outside of redir, rewrite, basic_auth, forward_auth, encode and every
+	// handle: what they answer is recorded, and the client's own URI and bytes
+	// are seen.
+	httpcaddyfile.RegisterDirectiveOrder("audit_capture", httpcaddyfile.Before, "header")
+	httpcaddyfile.RegisterDirectiveOrder("audit_api", httpcaddyfile.Before, "respond")
+}
+
+// parseApp reads the global option:
+//
+//	auditgate {
+//		store badger {
+//			path <dir>
+//		}
+//		keys       <dir>
+//		durability fsync|os
+//		memory     <size>
+//	}
+func parseApp(d *caddyfile.Dispenser, earlier any) (any, error) {
+	d.Next() // consume option name
+	if earlier != nil {
+		return nil, d.Err("auditgate is given twice")
+	}
+	if d.NextArg() {
+		return nil, d.ArgErr()
+	}
+	app := new(App)
+	b := block{Dispenser: d}
+	for b.next() {
+		switch d.Val() {
+		case "store":
+			b.once(func() error { return parseStore(d, &app.StoreRaw) })
+		case "keys":
+			b.once(func() error { return word(d, &app.Keys) })
+		case "durability":
+			b.once(func() error {
+				return oneOf(d, (*string)(&app.Durability), string(store.Fsync), string(store.OS))
+			})
+		case "memory":
+			b.once(func() error { return size(d, &app.Memory, minMemory) })
+		default:
+			b.unknown()
+		}
+	}
+	return httpcaddyfile.App{Name: "auditgate", Value: caddyconfig.JSON(app, nil)}, b.err
+}
+
+func parseStore(d *caddyfile.Dispenser, raw *json.RawMessage) error {
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	engine := d.Val()
+	unm, err := caddyfile.UnmarshalModule(d, "auditgate.stores."+engine)
+	if err != nil {
+		return err
+	}
+	*raw = caddyconfig.JSONModuleObject(unm, "engine", engine, nil)
+	return nil
+}
+
+// UnmarshalCaddyfile reads
+//
+//	store badger {
+//		path <dir>
+//	}
+func (s *BadgerStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume module name
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	b := block{Dispenser: d}
+	for b.next() {
+		switch d.Val() {
+		case "path":
+			b.once(func() error { return word(d, &s.Path) })
+		default:
+			b.unknown()
+		}
+	}
+	return b.err
+}
+
+// parseCapture reads the directive:
+//
+//	audit_capture [<matcher>] <source> {
+//		request_body  <size>
+//		response_body <size>
+//		project       <placeholder> | path <n>
+//	}
+func parseCapture(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	d := h.Dispenser
+	d.Next() // consume directive name
+	c := new(Capture)
+	if err := word(d, &c.Source); err != nil {
+		return nil, err
+	}
+	b := block{Dispenser: d}
+	for b.next() {
+		switch d.Val() {
+		case "request_body":
+			b.once(func() error { c.RequestBody = new(int64); return size(d, c.RequestBody, 0) })
+		case "response_body":
+			b.once(func() error { c.ResponseBody = new(int64); return size(d, c.ResponseBody, 0) })
+		case "project":
+			b.once(func() error { return parseProject(d, c) })
+		default:
+			b.unknown()
+		}
+	}
+	if b.err != nil {
+		return nil, b.err
+	}
+	// What Caddy would find later it would find without file and line.
+	whole := Capture{Source: c.Source, RequestBody: c.RequestBody, ResponseBody: c.ResponseBody, Project: c.Project}
+	whole.complete()
+	if err := whole.Validate(); err != nil {
+		return nil, d.WrapErr(err)
+	}
+	return c, nil
+}
+
+func parseProject(d *caddyfile.Dispenser, c *Capture) error {
+	args := d.RemainingArgs()
+	switch {
+	case len(args) == 1 && args[0] != "path":
+		c.Project = args[0]
+	case len(args) == 2 && args[0] == "path":
+		n, err := strconv.Atoi(args[1])
+		if err != nil || n < 1 {
+			return d.Errf("project path %q: want the number of a segment, from 1", args[1])
+		}
+		c.ProjectPath = n
+	default:
+		return d.ArgErr()
+	}
+	return nil
+}
+
+// parseAPI reads the directive:
+//
+//	audit_api [<matcher>] {
+//		jwt {
+//			hmac_secret <secret>          # one of the three
+//			public_key  <pem file>
+//			jwks_file   <file>
+//			audience    <aud…> | any
+//			issuer      <iss>
+//			algorithms  <alg…>
+//			require     <claim> <value>   # repeatable
+//			leeway      <duration>
+//		}
+//		roles_claim    <claim>
+//		role           auditor|admin|ingest <value…>   # repeatable
+//		projects_claim <claim>
+//		sources_claim  <claim>
+//		restrict       <source…>
+//		marker_ttl     <duration>
+//	}
+func parseAPI(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	d := h.Dispenser
+	d.Next() // consume directive name
+	if d.NextArg() {
+		return nil, d.ArgErr()
+	}
+	a := new(API)
+	b := block{Dispenser: d}
+	for b.next() {
+		switch d.Val() {
+		case "jwt":
+			b.once(func() error { return parseJWT(d, a) })
+		case "roles_claim":
+			b.once(func() error { return word(d, &a.RolesClaim) })
+		case "role":
+			b.try(func() error { return parseRole(d, a) })
+		case "projects_claim":
+			b.once(func() error { return word(d, &a.ProjectsClaim) })
+		case "sources_claim":
+			b.once(func() error { return word(d, &a.SourcesClaim) })
+		case "restrict":
+			b.once(func() error { return words(d, &a.Restrict) })
+		case "marker_ttl":
+			b.once(func() error { return duration(d, &a.MarkerTTL, time.Second, maxMarkerTTL) })
+		default:
+			b.unknown()
+		}
+	}
+	return a, b.err
+}
+
+func parseRole(d *caddyfile.Dispenser, a *API) error {
+	var role string
+	args := d.RemainingArgs()
+	if len(args) < 2 {
+		return d.ArgErr()
+	}
+	switch role = args[0]; role {
+	case "auditor", "admin", "ingest":
+	default:
+		return d.Errf("role %q is unknown: want auditor, admin or ingest", role)
+	}
+	if a.Roles == nil {
+		a.Roles = make(map[string][]string)
+	}
+	a.Roles[role] = append(a.Roles[role], args[1:]...)
+	return nil
+}
+
+func parseJWT(d *caddyfile.Dispenser, a *API) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	j := new(JWT)
+	b := block{Dispenser: d, nesting: d.Nesting()}
+	for b.next() {
+		switch d.Val() {
+		case "hmac_secret":
+			b.once(func() error { return word(d, &j.HMACSecret) })
+		case "public_key":
+			b.once(func() error { return word(d, &j.PublicKey) })
+		case "jwks_file":
+			b.once(func() error { return word(d, &j.JWKSFile) })
+		case "audience":
+			b.once(func() error { return words(d, &j.Audience) })
+		case "issuer":
+			b.once(func() error { return word(d, &j.Issuer) })
+		case "algorithms":
+			b.once(func() error { return words(d, &j.Algorithms) })
+		case "require":
+			b.try(func() error {
+				var r identity.Requirement
+				if !d.AllArgs(&r.Claim, &r.Value) {
+					return d.ArgErr()
+				}
+				j.Require = append(j.Require, r)
+				return nil
+			})
+		case "leeway":
+			b.once(func() error {
+				if err := duration(d, &j.Leeway, 0, identity.MaxLeeway); err != nil {
+					return err
+				}
+				if j.Leeway == 0 {
+					j.Leeway = -1 // the zero of JSON is the default
+				}
+				return nil
+			})
+		default:
+			b.unknown()
+		}
+	}
+	a.JWT = j
+	return b.err
+}
+
+// block reads a block of lines, and keeps the first error.
+type block struct {
+	*caddyfile.Dispenser
+	nesting int
+	seen    map[string]bool
+	err     error
+}
+
+// next goes to the next line of the block; not after an error.
+func (b *block) next() bool { return b.err == nil && b.NextBlock(b.nesting) }
+
+// once parses a line that may stand there once.
+func (b *block) once(parse func() error) {
+	if b.seen == nil {
+		b.seen = make(map[string]bool)
+	}
+	name := b.Val()
+	if b.seen[name] {
+		b.err = b.Errf("%s is given twice", name)
+		return
+	}
+	b.seen[name] = true
+	b.err = parse()
+}
+
+// try parses a line that may be repeated.
+func (b *block) try(parse func() error) { b.err = parse() }
+
+func (b *block) unknown() { b.err = b.Errf("unknown option %q", b.Val()) }
+
+// word reads the one argument of a line.
+func word(d *caddyfile.Dispenser, to *string) error {
+	if !d.AllArgs(to) || *to == "" {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+// words reads one argument or more.
+func words(d *caddyfile.Dispenser, to *[]string) error {
+	if *to = d.RemainingArgs(); len(*to) == 0 {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+func oneOf(d *caddyfile.Dispenser, to *string, values ...string) error {
+	name := d.Val()
+	if err := word(d, to); err != nil {
+		return err
+	}
+	for _, v := range values {
+		if *to == v {
+			return nil
+		}
+	}
+	return d.Errf("%s %q is unknown: want one of %q", name, *to, values)
+}
+
+// size reads a number of bytes, at least least.
+func size(d *caddyfile.Dispenser, to *int64, least int64) error {
+	name := d.Val()
+	var text string
+	if err := word(d, &text); err != nil {
+		return err
+	}
+	n, err := humanize.ParseBytes(text)
+	if err != nil {
+		return d.Errf("%s %q is no size: want bytes or a unit, as in 64KiB", name, text)
+	}
+	if n > 1<<62 || int64(n) < least {
+		return d.Errf("%s %s is out of range: want %s or more", name, text, humanize.IBytes(uint64(least)))
+	}
+	*to = int64(n)
+	return nil
+}
+
+func duration(d *caddyfile.Dispenser, to *caddy.Duration, least, most time.Duration) error {
+	name := d.Val()
+	var text string
+	if err := word(d, &text); err != nil {
+		return err
+	}
+	t, err := caddy.ParseDuration(text)
+	if err != nil {
+		return d.Errf("%s %q is no duration: want one as in 30s or 1h", name, text)
+	}
+	if t < least || t > most {
+		return d.Errf("%s %s is out of range: want %s to %s", name, text, least, most)
+	}
+	*to = caddy.Duration(t)
+	return nil
+}

@@ -1,0 +1,151 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+)
+
+func init() {
+	caddycmd.RegisterCommand(caddycmd.Command{
+		Name:  "audit",
+		Usage: "<verb>",
+		Short: "Works with the records of Auditgate",
+		Long: `
+Works with the records of Auditgate, the audit gateway:
+
+  auditgate audit token   makes a token for the audit API of this machine
+`,
+		CobraFunc: func(cmd *cobra.Command) { cmd.AddCommand(tokenCommand()) },
+	})
+}
+
+// Who issues the gateway's own tokens, and for whom.
+const (
+	tokenIssuer   = "auditgate"
+	tokenAudience = "auditgate"
+)
+
+// maxTokenTTL bounds how long a token of the gateway's own key is good: it
+// cannot be taken back.
+const maxTokenTTL = 30 * 24 * time.Hour
+
+func tokenCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "token [--config <path>] [--role <role>] [--project <id>]… [--source <name>]… [--ttl <duration>]",
+		Short: "Makes a token for the audit API",
+		Long: `
+Makes a token of the gateway's own key, which the audit API accepts where its
+configuration has no jwt block, and prints it on standard output.
+
+The key is read from the directory that the configuration names, or from its
+default place in Caddy's data directory; run this as the user that runs the
+gateway. A token cannot be taken back: keep its time short.
+`,
+		Args: cobra.NoArgs,
+	}
+	flags := cmd.Flags()
+	config := flags.StringP("config", "c", "", "Configuration file of the gateway")
+	adapter := flags.StringP("adapter", "a", "", "Name of the adapter of the configuration file")
+	role := flags.String("role", "auditor", "What the token may do: auditor, admin or ingest")
+	projects := flags.StringSlice("project", []string{"*"}, "Projects that the token may see, * for all")
+	sources := flags.StringSlice("source", nil, "Sources that the token may see (default: all that are not restricted)")
+	ttl := flags.Duration("ttl", 15*time.Minute, "How long the token is good, at most 720h")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		dir, err := keysDir(*config, *adapter)
+		if err != nil {
+			return err
+		}
+		k, err := loadKeys(dir)
+		if err != nil {
+			return err
+		}
+		token, err := k.token(*role, *projects, *sources, *ttl)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), token)
+		return err
+	}
+	return cmd
+}
+
+// keysDir returns the directory of the keys that a configuration names.
+func keysDir(config, adapter string) (string, error) {
+	var c struct {
+		Apps struct {
+			Auditgate struct {
+				Keys string `json:"keys"`
+			} `json:"auditgate"`
+		} `json:"apps"`
+	}
+	if config != "" {
+		raw, _, _, err := caddycmd.LoadConfig(config, adapter)
+		if err != nil {
+			return "", err
+		}
+		if err := json.Unmarshal(raw, &c); err != nil {
+			return "", fmt.Errorf("reading %s: %w", config, err)
+		}
+	}
+	return absolute(c.Apps.Auditgate.Keys, "auditgate-keys")
+}
+
+// token makes a token of the gateway's own key.
+func (k *keys) token(role string, projects, sources []string, ttl time.Duration) (string, error) {
+	switch role {
+	case "auditor", "admin", "ingest":
+	default:
+		return "", fmt.Errorf("role %q is unknown: want auditor, admin or ingest", role)
+	}
+	switch {
+	case ttl <= 0 || ttl > maxTokenTTL:
+		return "", fmt.Errorf("ttl is %s: want more than 0 and at most %s", ttl, maxTokenTTL)
+	case len(projects) == 0:
+		return "", errors.New("project is missing: name those that the token may see, or * for all")
+	}
+	now := time.Now()
+	claims := jwt.MapClaims{
+		"iss": tokenIssuer, "aud": tokenAudience, "sub": issuedBy(), "jti": uuid.NewString(),
+		"iat": now.Unix(), "exp": now.Add(ttl).Unix(),
+		"roles": []string{role}, "projects": projects,
+	}
+	if len(projects) == 1 && projects[0] == "*" {
+		claims["projects"] = "*"
+	}
+	if len(sources) > 0 {
+		claims["sources"] = sources
+	}
+	return jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims).SignedString(k.signing)
+}
+
+// issuedBy says on whose word a token of the gateway's own key was made.
+func issuedBy() string {
+	name := os.Getenv("SUDO_USER")
+	if name == "" {
+		name = os.Getenv("USER")
+	}
+	if name == "" {
+		name = fmt.Sprintf("uid %d", os.Getuid())
+	}
+	host, _ := os.Hostname()
+	return "cli:" + name + "@" + host
+}
+
+// greet prints a short-lived token for whoever has just started the gateway on a
+// terminal by hand.
+func (a *App) greet(k *keys) {
+	token, err := k.token("auditor", []string{"*"}, nil, 15*time.Minute)
+	if err != nil {
+		a.log.Error("making a token for the terminal", "error", err)
+		return
+	}
+	fmt.Printf("\nA token for the audit API, good for 15 minutes (role auditor, every project):\n\n%s\n\n", token)
+}

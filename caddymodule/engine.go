@@ -1,0 +1,205 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/auditgate/auditgate/capture"
+	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store"
+)
+
+// closeTimeout bounds how long the end of an engine may take: making records of
+// the calls that have ended, committing them, and packing what time allows.
+const closeTimeout = 10 * time.Second
+
+// engine is what outlives configurations: the store and the workers that feed
+// it. It is open for as long as somebody holds a lease on it: each running
+// configuration holds one, and each call while it lives, since Caddy ends
+// configurations whose requests still run.
+type engine struct {
+	key      string // of the store: what is open twice must be one
+	options  string // those that cannot change while it is open, in words
+	pipeline *capture.Pipeline
+	queries  *prometheus.HistogramVec // how long reading took
+	log      *slog.Logger
+
+	// opened is closed when the store is open or could not be opened; then
+	// store or err is set.
+	opened chan struct{}
+	store  store.Store
+	err    error
+
+	// mu guards early: the calls of each source that began before the store was
+	// open. Caddy may start its servers first.
+	mu    sync.Mutex
+	early map[string]int
+	ready atomic.Bool
+
+	closing sync.Once
+}
+
+// engines are those that are open, by key.
+var engines = caddy.NewUsagePool()
+
+// lease returns the engine of that key, and a function that must be called when
+// it is not needed any more; further calls of it do nothing. Where there is no
+// such engine one is made, and its store opened in the background.
+func lease(key string, open func() (*engine, error)) (*engine, func(), error) {
+	e, _, err := engines.LoadOrNew(key, func() (caddy.Destructor, error) { return open() })
+	if err != nil {
+		return nil, nil, err
+	}
+	return e.(*engine), sync.OnceFunc(func() {
+		if _, err := engines.Delete(key); err != nil {
+			e.(*engine).log.Error("closing the audit store", slog.Any("error", err))
+		}
+	}), nil
+}
+
+// startEngine makes an engine whose store is being opened.
+func startEngine(key, options string, memory int64, log *slog.Logger, open func() (store.Store, error)) *engine {
+	e := &engine{
+		key: key, options: options, log: log,
+		pipeline: capture.NewPipeline(capture.NewBudget(memory), log),
+		queries:  newQueries(),
+		opened:   make(chan struct{}),
+		early:    make(map[string]int),
+	}
+	go func() { // ends when the store is open
+		defer close(e.opened)
+		s, err := open()
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.err = err; err != nil {
+			return
+		}
+		e.store = s
+		for source, n := range e.early {
+			for range n {
+				s.Counter(source).Begin()
+			}
+		}
+		e.early = nil
+		e.ready.Store(true)
+	}()
+	return e
+}
+
+// errOpening is why nothing can be read yet.
+var errOpening = errors.New("the store is being opened")
+
+// current returns the store if it is open.
+func (e *engine) current() (store.Store, error) {
+	if e.ready.Load() {
+		return e.store, nil
+	}
+	select {
+	case <-e.opened:
+		return e.store, e.err
+	default:
+		return nil, errOpening
+	}
+}
+
+// add stores a record that is no call.
+func (e *engine) add(r *record.Record) {
+	<-e.opened
+	if e.err != nil {
+		return
+	}
+	if _, err := e.store.Add(r, nil); err != nil {
+		e.log.Error("a record of the gateway itself could not be stored",
+			slog.String("action", r.Action), slog.Any("error", err))
+	}
+}
+
+// Destruct implements caddy.Destructor.
+func (e *engine) Destruct() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	return e.close(ctx)
+}
+
+// close makes records of the calls that have ended, and closes the store.
+func (e *engine) close(ctx context.Context) (err error) {
+	e.closing.Do(func() {
+		err = e.pipeline.Close(ctx)
+		<-e.opened
+		if e.store != nil {
+			err = errors.Join(err, e.store.Close(ctx))
+		}
+	})
+	return err
+}
+
+func init() {
+	// Where the grace period has cut off handlers their calls still hold the
+	// engine: what has ended must be stored all the same.
+	caddy.OnExit(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+		defer cancel()
+		engines.Range(func(_, e any) bool {
+			if err := e.(*engine).close(ctx); err != nil {
+				e.(*engine).log.Error("closing the audit store", slog.Any("error", err))
+			}
+			return true
+		})
+	})
+}
+
+// ledger implements capture.Ledger for one source.
+type ledger struct {
+	engine  *engine
+	source  string
+	counter atomic.Pointer[store.Counter]
+}
+
+// Begin implements capture.Ledger.
+func (l *ledger) Begin() {
+	if !l.engine.ready.Load() {
+		l.engine.mu.Lock()
+		defer l.engine.mu.Unlock()
+		if l.engine.early != nil {
+			l.engine.early[l.source]++
+			return
+		}
+	}
+	l.count().Begin()
+}
+
+// Settle implements capture.Ledger. It waits while the store is being opened.
+func (l *ledger) Settle(r *record.Record) error {
+	<-l.engine.opened
+	if l.engine.err != nil {
+		return fmt.Errorf("the store is not open: %w", l.engine.err)
+	}
+	_, err := l.engine.store.Add(r, l.count())
+	return err
+}
+
+// Lose implements capture.Ledger.
+func (l *ledger) Lose(reason string) {
+	<-l.engine.opened
+	if l.engine.err == nil {
+		l.count().Lose(reason)
+	}
+}
+
+// count returns the store's counter. The store must be open.
+func (l *ledger) count() *store.Counter {
+	c := l.counter.Load()
+	if c == nil {
+		c = l.engine.store.Counter(l.source)
+		l.counter.Store(c)
+	}
+	return c
+}

@@ -1,0 +1,11 @@
+// Command auditgate is Caddy with its standard modules and Auditgate.
+package main
+
+import (
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/auditgate/auditgate"
+)
+
+func main() { caddycmd.Main() }
