@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/dustin/go-humanize"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"github.com/auditgate/auditgate/record"
@@ -130,6 +131,10 @@ func (a *App) Start() error {
 		return fmt.Errorf("opening the audit store: %w", e.err)
 	}
 	a.release = release
+	// A core dump would hold bodies before their secrets are taken out.
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+		a.log.Warn("core dumps cannot be switched off", slog.Any("error", err))
+	}
 	e.pipeline.Budget().SetLimit(a.Memory)
 	if a.ownTokens && term.IsTerminal(int(os.Stdout.Fd())) {
 		greeted.Do(func() { a.greet(k) })
