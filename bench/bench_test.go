@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/auditgate/auditgate/capture"
 	"github.com/auditgate/auditgate/capture/redact"
@@ -106,7 +107,7 @@ type nowhere struct{}
 
 func (nowhere) Begin()                      {}
 func (nowhere) Settle(*record.Record) error { return nil }
-func (nowhere) Lose(string)                 {}
+func (nowhere) Lose(string, time.Time)      {}
 
 // BenchmarkTap is a handler alone, and the same with a capture around it, up to
 // the finished record: taps, identity, redaction, digests.

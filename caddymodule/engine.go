@@ -30,6 +30,7 @@ type engine struct {
 	options  string // those that cannot change while it is open, in words
 	pipeline *capture.Pipeline
 	queries  *prometheus.HistogramVec // how long reading took
+	turn     *sync.Mutex              // held while the store is open
 	log      *slog.Logger
 
 	// opened is closed when the store is open or could not be opened; then
@@ -65,6 +66,11 @@ func lease(key string, open func() (*engine, error)) (*engine, func(), error) {
 	}), nil
 }
 
+// turns are held by the engines whose stores are open, one for each key: an
+// engine that nobody needs any more may still be closing its store when the next
+// one comes to open it.
+var turns sync.Map // key → *sync.Mutex
+
 // startEngine makes an engine whose store is being opened.
 func startEngine(key, options string, memory int64, log *slog.Logger, open func() (store.Store, error)) *engine {
 	e := &engine{
@@ -74,12 +80,16 @@ func startEngine(key, options string, memory int64, log *slog.Logger, open func(
 		opened:   make(chan struct{}),
 		early:    make(map[string]int),
 	}
+	turn, _ := turns.LoadOrStore(key, new(sync.Mutex))
+	e.turn = turn.(*sync.Mutex)
 	go func() { // ends when the store is open
 		defer close(e.opened)
+		e.turn.Lock()
 		s, err := open()
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		if e.err = err; err != nil {
+			e.turn.Unlock()
 			return
 		}
 		e.store = s
@@ -136,6 +146,7 @@ func (e *engine) close(ctx context.Context) (err error) {
 		<-e.opened
 		if e.store != nil {
 			err = errors.Join(err, e.store.Close(ctx))
+			e.turn.Unlock()
 		}
 	})
 	return err
@@ -187,10 +198,10 @@ func (l *ledger) Settle(r *record.Record) error {
 }
 
 // Lose implements capture.Ledger.
-func (l *ledger) Lose(reason string) {
+func (l *ledger) Lose(reason string, began time.Time) {
 	<-l.engine.opened
 	if l.engine.err == nil {
-		l.count().Lose(reason)
+		l.count().Lose(reason, began)
 	}
 }
 

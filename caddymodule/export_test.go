@@ -1,6 +1,25 @@
 package caddymodule
 
-import "time"
+import (
+	"log/slog"
+	"time"
+
+	"github.com/auditgate/auditgate/store"
+)
+
+// Lease takes a lease on the engine of a store in dir. opened waits until the
+// store is open.
+func Lease(dir string) (opened func() error, release func(), err error) {
+	e, release, err := lease(dir, func() (*engine, error) {
+		return startEngine(dir, "", minMemory, slog.New(slog.DiscardHandler), func() (store.Store, error) {
+			return (&BadgerStore{Path: dir}).Open(store.OS, nil)
+		}), nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return func() error { <-e.opened; return e.err }, release, nil
+}
 
 // Keys and their functions, for tests.
 type Keys = keys

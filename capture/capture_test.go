@@ -43,7 +43,11 @@ func (b *book) Settle(r *record.Record) error {
 	return nil
 }
 
-func (b *book) Lose(reason string) { b.mu.Lock(); b.lost = append(b.lost, reason); b.mu.Unlock() }
+func (b *book) Lose(reason string, _ time.Time) {
+	b.mu.Lock()
+	b.lost = append(b.lost, reason)
+	b.mu.Unlock()
+}
 
 // gateway is a server whose calls are captured.
 type gateway struct {

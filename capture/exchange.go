@@ -30,8 +30,8 @@ type Ledger interface {
 	Begin()
 	// Settle takes the record of a call, which it does not keep.
 	Settle(r *record.Record) error
-	// Lose notes that a call became no record.
-	Lose(reason string)
+	// Lose notes that a call, which began at the time given, became no record.
+	Lose(reason string, began time.Time)
 }
 
 // The reasons for which calls become no record.

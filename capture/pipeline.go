@@ -64,7 +64,7 @@ func (p *Pipeline) submit(x *Exchange) {
 		default:
 		}
 	}
-	x.ledger.Lose(LostQueue)
+	x.ledger.Lose(LostQueue, x.ID.Time())
 	x.settle()
 }
 
@@ -75,7 +75,7 @@ func (p *Pipeline) settle(w *worker, x *Exchange) {
 	defer func() {
 		if v := recover(); v != nil {
 			*w = worker{}
-			x.ledger.Lose(LostPanic)
+			x.ledger.Lose(LostPanic, x.ID.Time())
 			p.log.Error("making a record panicked, the call is counted as lost",
 				slog.String("event_id", x.ID.String()), slog.String("source", x.rules.Source), slog.Any("type", typeName(v)))
 		}
@@ -83,7 +83,7 @@ func (p *Pipeline) settle(w *worker, x *Exchange) {
 	r := w.record(x)
 	p.count(r)
 	if err := x.ledger.Settle(r); err != nil {
-		x.ledger.Lose(LostStore)
+		x.ledger.Lose(LostStore, x.ID.Time())
 	}
 }
 

@@ -34,11 +34,12 @@ func (c *Counter) Begin() {
 	runtime.KeepAlive(c)
 }
 
-// Lose counts a call that has begun, has ended now and becomes no record. The
-// reason is one of a few fixed words; past 16 of them for one source, the rest
-// are "other". Losses of one source and reason become one gap record, at most
-// once a second, as soon as records can be written.
-func (c *Counter) Lose(reason string) { c.counters.lose(c, reason) }
+// Lose counts a call that began at the time given, has ended now and becomes no
+// record. The reason is one of a few fixed words; past 16 of them for one source,
+// the rest are "other". Losses of one source and reason become one gap record, at
+// most once a second, as soon as records can be written; its stretch is from the
+// beginning of the earliest call to the end of the last.
+func (c *Counter) Lose(reason string, began time.Time) { c.counters.lose(c, reason, began) }
 
 // maxReasons bounds the reasons of one source.
 const maxReasons = 16
@@ -96,7 +97,7 @@ func (cs *counters) get(source string) *Counter {
 	return c
 }
 
-func (cs *counters) lose(c *Counter, reason string) {
+func (cs *counters) lose(c *Counter, reason string, began time.Time) {
 	now := cs.now()
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -114,12 +115,15 @@ func (cs *counters) lose(c *Counter, reason string) {
 		}
 	}
 	if l == nil {
-		l = &loss{call: c, reason: reason, first: now}
+		l = &loss{call: c, reason: reason, first: began}
 		c.losses[reason] = l
 		defer cs.wake()
 	}
 	l.count++
 	l.last = now
+	if began.Before(l.first) {
+		l.first = began
+	}
 	cs.lost[reason]++
 }
 

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store"
@@ -51,7 +52,7 @@ var scenes = map[string]func(*store.Journal){
 				for i := 0; ; i++ {
 					call.Begin()
 					if i%10 == 9 {
-						call.Lose("test")
+						call.Lose("test", time.Now())
 						continue
 					}
 					r := newCall("nova")
@@ -76,7 +77,7 @@ var scenes = map[string]func(*store.Journal){
 		}
 		glance.Begin()
 		must(j, glance, "glance")
-		nova.Lose("test")
+		nova.Lose("test", time.Now())
 		for len(j.View().Gaps()) == 0 { // its gap comes with one of the next commits
 			runtime.Gosched()
 		}

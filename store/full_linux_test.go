@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/auditgate/auditgate/store"
 )
@@ -55,7 +56,7 @@ func TestFullDiskIsWaitedOutAndNothingIsLost(t *testing.T) {
 		call.Begin()
 		begun++
 		if _, err := j.Add(newCall("nova"), call); errors.Is(err, store.ErrFull) {
-			call.Lose("queue")
+			call.Lose("queue", time.Now())
 			refused++
 		} else if err != nil {
 			t.Fatal(err)

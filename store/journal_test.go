@@ -220,7 +220,7 @@ func TestClosedJournalRefusesAndKeepsItsViews(t *testing.T) {
 		t.Errorf("closing again: %v", err)
 	}
 	call.Begin() // must not fault
-	call.Lose("late")
+	call.Lose("late", time.Now())
 	for row := range j.View().Scan(record.ID{}, false, record.ID{}) {
 		if _, err := row.Record(false); err != nil {
 			t.Errorf("reading metadata: %v", err)

@@ -28,10 +28,11 @@ func TestLossesBecomeFewGapRecords(t *testing.T) {
 	const lost = 100_000
 	for range lost {
 		nova.Begin()
-		nova.Lose("queue")
+		nova.Lose("queue", time.Now())
 	}
 	glance.Begin()
-	glance.Lose("panic")
+	long := start.Add(-time.Hour) // a call that took that long
+	glance.Lose("panic", long)
 	end := time.Now()
 	shut(t, j)
 
@@ -53,6 +54,12 @@ func TestLossesBecomeFewGapRecords(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if r.Source == "glance" {
+			if !r.Timestamp.Equal(long) {
+				t.Errorf("the gap begins at %v, its call began at %v", r.Timestamp, long)
+			}
+			continue
+		}
 		if r.Outcome != record.OutcomeGap || r.Success != record.SuccessUnknown || !r.Timestamp.Equal(r.EventID.Time()) ||
 			r.Timestamp.Before(start) || r.EndTime.Before(r.Timestamp) || r.EndTime.After(end) {
 			t.Errorf("gap from %v to %v: %+v", r.Timestamp, r.EndTime, r)
@@ -65,7 +72,7 @@ func TestReasonsAndSourcesAreBounded(t *testing.T) {
 	for i := range 300 {
 		call := j.Counter(fmt.Sprint("source", i))
 		call.Begin()
-		call.Lose("test")
+		call.Lose("test", time.Now())
 		if call != j.Counter(fmt.Sprint("source", i)) {
 			t.Fatalf("source %d has two counters", i)
 		}
@@ -76,7 +83,7 @@ func TestReasonsAndSourcesAreBounded(t *testing.T) {
 	}
 	for i := range 100 {
 		j.Counter("nova").Begin()
-		j.Counter("nova").Lose(fmt.Sprint("reason", i))
+		j.Counter("nova").Lose(fmt.Sprint("reason", i), time.Now())
 	}
 	shut(t, j)
 	if got := count(t, j.View(), "source254"); got.total() != 1 {
@@ -115,7 +122,7 @@ func TestFullQueueIsAnErrorAndItsLossesAreCounted(t *testing.T) {
 			call.Begin()
 			begun++
 			if _, err := j.Add(newCall("nova"), call); errors.Is(err, store.ErrFull) {
-				call.Lose("queue")
+				call.Lose("queue", time.Now())
 				full++
 			} else if err != nil {
 				t.Fatal(err)

@@ -30,7 +30,7 @@ func lostCallsBecomeGaps(t *testing.T, open Open) {
 	for i := range begun {
 		nova.Begin()
 		if i < lost {
-			nova.Lose("full")
+			nova.Lose("full", time.Now())
 			continue
 		}
 		if _, err := s.Add(maker.Next(), nova); err != nil {
@@ -38,7 +38,7 @@ func lostCallsBecomeGaps(t *testing.T, open Open) {
 		}
 	}
 	glance.Begin()
-	glance.Lose("panic")
+	glance.Lose("panic", time.Now())
 	Close(t, s)
 
 	s = open(t, dir)
