@@ -1,7 +1,6 @@
 package caddymodule_test
 
 import (
-	"errors"
 	"sync"
 	"testing"
 
@@ -12,23 +11,16 @@ import (
 // before the app starts: the store is closed and opened again at once.
 func TestStoreThatIsClosingIsOpenedAgain(t *testing.T) {
 	dir := t.TempDir()
-	var group sync.WaitGroup
-	for range 4 {
-		group.Go(func() {
-			for range 10 {
-				opened, release, err := caddymodule.Lease(dir)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				err = opened()
-				release()
-				if err != nil {
-					t.Error(errors.Unwrap(err), err)
-					return
-				}
-			}
-		})
+	var closing sync.WaitGroup
+	defer closing.Wait()
+	for range 100 {
+		opened, release, err := caddymodule.Lease(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := opened(); err != nil {
+			t.Fatal(err)
+		}
+		closing.Go(release)
 	}
-	group.Wait()
 }
