@@ -1,6 +1,7 @@
 package caddymodule_test
 
 import (
+	"runtime"
 	"sync"
 	"testing"
 
@@ -13,7 +14,7 @@ func TestStoreThatIsClosingIsOpenedAgain(t *testing.T) {
 	dir := t.TempDir()
 	var closing sync.WaitGroup
 	defer closing.Wait()
-	for range 100 {
+	for range 30 {
 		opened, release, err := caddymodule.Lease(dir)
 		if err != nil {
 			t.Fatal(err)
@@ -22,5 +23,8 @@ func TestStoreThatIsClosingIsOpenedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		closing.Go(release)
+		for caddymodule.Leased(dir) { // until the release has begun to close the store
+			runtime.Gosched()
+		}
 	}
 }

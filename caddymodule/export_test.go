@@ -21,6 +21,12 @@ func Lease(dir string) (opened func() error, release func(), err error) {
 	return func() error { <-e.opened; return e.err }, release, nil
 }
 
+// Leased reports whether somebody holds the engine of a store in dir.
+func Leased(dir string) bool {
+	_, leased := engines.References(dir)
+	return leased
+}
+
 // Keys and their functions, for tests.
 type Keys = keys
 
