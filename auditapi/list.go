@@ -123,7 +123,7 @@ type reach struct {
 func scan(ctx context.Context, s store.Store, q *record.Query, limit int, each func(*record.Record) bool) (reach, error) {
 	at := reach{last: q.Before}
 	for r, err := range s.Scan(ctx, q) {
-		var interrupted *store.Interrupted
+		var interrupted *store.InterruptedError
 		if errors.As(err, &interrupted) {
 			at.last, at.more, at.stopped = interrupted.At, true, true
 			return at, nil

@@ -57,7 +57,7 @@ func (m *memory) Scan(ctx context.Context, q *record.Query) iter.Seq2[*record.Re
 			}
 			if m.budget > 0 && looked == m.budget {
 				// A scan may stop between two records: at the ID after this one.
-				yield(nil, &store.Interrupted{At: after(r.EventID)})
+				yield(nil, &store.InterruptedError{At: after(r.EventID)})
 				return
 			}
 			looked++

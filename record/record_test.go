@@ -208,7 +208,8 @@ func TestScopeHidesWhatIsNotListed(t *testing.T) {
 		},
 		"restricted": {
 			record.Scope{AllProjects: true, AllSources: true, Except: []string{"iam"}},
-			[]*record.Record{with("p", "nova")}, []*record.Record{with("p", "iam")},
+			[]*record.Record{with("p", "nova")},
+			[]*record.Record{with("p", "iam")},
 		},
 		"one source": {record.Scope{AllProjects: true, Sources: []string{"nova"}}, []*record.Record{with("p", "nova")}, []*record.Record{with("p", "iam")}},
 	} {

@@ -63,7 +63,7 @@ func (c *committer) run() {
 	for {
 		select {
 		case <-c.queue.ready:
-			c.step()
+			_, _ = c.step() // who waits is told
 		case request := <-c.sealing:
 			request <- c.turn()
 		case <-c.closing:

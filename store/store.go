@@ -29,7 +29,7 @@ var (
 	ErrLocked = errors.New("store is in use by another process")
 	// ErrCorrupt: what is on disk is not what was written.
 	ErrCorrupt = errors.New("store is damaged")
-	// ErrBudget: a scan went on for as long as it may; see [Interrupted].
+	// ErrBudget: a scan went on for as long as it may; see [InterruptedError].
 	ErrBudget = errors.New("query took too long")
 )
 
@@ -53,7 +53,7 @@ type Store interface {
 
 	// Scan yields the committed records that q asks for, newest first, each
 	// once. A yielded record is the caller's. An error is the last thing
-	// yielded: [Interrupted] where the budget ran out, otherwise ctx's error or
+	// yielded: [InterruptedError] where the budget ran out, otherwise ctx's error or
 	// one that wraps ErrCorrupt or ErrClosed.
 	Scan(ctx context.Context, q *record.Query) iter.Seq2[*record.Record, error]
 
@@ -75,15 +75,15 @@ type Store interface {
 	Close(ctx context.Context) error
 }
 
-// Interrupted is the error of a scan that used up its budget before it came to
+// InterruptedError is the error of a scan that used up its budget before it came to
 // the end of its range. A query with Before set to At goes on where it stopped.
 // It wraps ErrBudget.
-type Interrupted struct{ At record.ID }
+type InterruptedError struct{ At record.ID }
 
-func (e *Interrupted) Error() string { return ErrBudget.Error() + ": stopped at " + e.At.String() }
+func (e *InterruptedError) Error() string { return ErrBudget.Error() + ": stopped at " + e.At.String() }
 
 // Unwrap returns ErrBudget.
-func (e *Interrupted) Unwrap() error { return ErrBudget }
+func (e *InterruptedError) Unwrap() error { return ErrBudget }
 
 // Stats are figures of a store since it was opened, or as of now.
 type Stats struct {

@@ -119,7 +119,7 @@ func (n *names) field(name []byte) bool {
 	if n.fields[string(whole)] || endsIn(whole, n.fieldEndings) {
 		return true
 	}
-	if bytes.IndexAny(name, ".[]") < 0 {
+	if !bytes.ContainsAny(name, ".[]") {
 		return false
 	}
 	for len(name) > 0 {

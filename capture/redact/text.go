@@ -122,7 +122,7 @@ func (j *job) secretWord(in []byte, start, end int) bool {
 	coded := bytes.IndexByte(name, '%') >= 0
 	escaped := bytes.IndexByte(name, '\\') >= 0
 	afterSlash := start > 0 && in[start-1] == '\\'
-	if !coded && !escaped && !afterSlash && j.r.names.harmless(name) && bytes.IndexAny(name, ".[]") < 0 {
+	if !coded && !escaped && !afterSlash && j.r.names.harmless(name) && !bytes.ContainsAny(name, ".[]") {
 		return false
 	}
 	mark := len(j.scratch)

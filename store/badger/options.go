@@ -40,7 +40,7 @@ type Options struct {
 	PackAfter time.Duration
 
 	// ScanTime and ScanRecords are how long one scan may go on, and how many
-	// records it may look at, before it yields [store.Interrupted].
+	// records it may look at, before it yields [store.InterruptedError].
 	// Default: [DefaultScanTime] and [DefaultScanRecords].
 	ScanTime    time.Duration
 	ScanRecords int

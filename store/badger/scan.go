@@ -55,7 +55,7 @@ func (s *Store) scan(ctx context.Context, q record.Query, yield func(*record.Rec
 		if c.looked >= s.options.ScanRecords || !time.Now().Before(deadline) {
 			// Not where this scan began: whoever goes on from there gets nowhere.
 			if at := c.at(); !c.bounded || at != c.upper {
-				return &store.Interrupted{At: at}
+				return &store.InterruptedError{At: at}
 			}
 		}
 		row, err := c.next()

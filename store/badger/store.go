@@ -158,5 +158,5 @@ func (s *Store) packLast(ctx context.Context) {
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)*3/4)
 		defer cancel()
 	}
-	s.Pack(ctx) // what is wrong has been logged
+	_ = s.Pack(ctx) // what is wrong has been logged
 }

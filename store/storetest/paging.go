@@ -19,7 +19,7 @@ func page(t *testing.T, s store.Store, q record.Query, limit int) (page []*recor
 	for {
 		before := q.Before
 		for r, err := range s.Scan(t.Context(), &q) {
-			var stopped *store.Interrupted
+			var stopped *store.InterruptedError
 			if errors.As(err, &stopped) {
 				q.Before = stopped.At
 				break
@@ -107,7 +107,7 @@ func scanIsASnapshot(t *testing.T, open Open) {
 	Add(t, s, records[150:]...)
 	var got []record.ID
 	for r, err := range s.Scan(t.Context(), &record.Query{Scope: Everything}) {
-		var stopped *store.Interrupted
+		var stopped *store.InterruptedError
 		if errors.As(err, &stopped) {
 			got = append(got, idsOf(List(t, s, record.Query{Scope: Everything, UpTo: 300, Before: stopped.At}))...)
 			break
@@ -142,7 +142,10 @@ func scanEndsWithItsContext(t *testing.T, open Open) {
 		if got != 2 || !errors.Is(last, context.Canceled) {
 			t.Errorf("the scan went on to item %d, %v; want the context's error as the second", got, last)
 		}
-		for range s.Scan(t.Context(), &record.Query{Scope: Everything}) {
+		for _, err := range s.Scan(t.Context(), &record.Query{Scope: Everything}) {
+			if err != nil {
+				t.Error(err)
+			}
 			break // whoever has enough says so, and nothing more comes
 		}
 	})

@@ -55,11 +55,14 @@ func (m *Records) At(id record.ID) *record.Record {
 		UserAgent: "python-novaclient",
 		RequestID: "req-" + m.word(32),
 		RequestHeaders: record.Headers{
-			{Name: "Accept", Value: "application/json"}, {Name: "Authorization", Value: "hmac:" + m.word(32)},
-			{Name: "Content-Type", Value: "application/json"}, {Name: "User-Agent", Value: "python-novaclient"},
+			{Name: "Accept", Value: "application/json"},
+			{Name: "Authorization", Value: "hmac:" + m.word(32)},
+			{Name: "Content-Type", Value: "application/json"},
+			{Name: "User-Agent", Value: "python-novaclient"},
 		},
 		ResponseHeaders: record.Headers{
-			{Name: "Content-Type", Value: "application/json"}, {Name: "Date", Value: id.Time().Format(time.RFC1123)},
+			{Name: "Content-Type", Value: "application/json"},
+			{Name: "Date", Value: id.Time().Format(time.RFC1123)},
 			{Name: "X-Request-Id", Value: m.word(32)},
 		},
 		RequestBody:  m.body(1 << 10),

@@ -32,7 +32,7 @@ func list(ctx context.Context, s store.Store, q record.Query) (all []*record.Rec
 	for {
 		before := q.Before
 		for r, err := range s.Scan(ctx, &q) {
-			var stopped *store.Interrupted
+			var stopped *store.InterruptedError
 			if errors.As(err, &stopped) {
 				q.Before = stopped.At
 				break

@@ -74,7 +74,7 @@ func largeBodyComesBackWhole(t *testing.T, open Open) {
 	records := []*record.Record{NewRecords(2).Next(), NewRecords(3).Next(), NewRecords(4).Next()}
 	random := rand.NewChaCha8([32]byte{1})
 	content := make([]byte, 16<<20)
-	random.Read(content)
+	_, _ = random.Read(content)
 	records[1].ResponseBody.Content = content
 	stages(t, open, records, func(t *testing.T, s store.Store) {
 		for _, r := range records {
