@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"regexp"
 	"sync"
 	"time"
 
@@ -58,7 +59,7 @@ type API struct {
 // JWT says which tokens are accepted. Exactly one of the keys is given.
 type JWT struct {
 	// A secret that the issuer shares, for HS256: its bytes as they are written,
-	// at least 32. Placeholders work, so that it need not stand in the
+	// at least 32; or one placeholder, so that it need not stand in the
 	// configuration: `{env.SECRET}`, `{file./run/secrets/jwt}`.
 	HMACSecret string `json:"hmac_secret,omitempty"`
 	// A file with one public key in PEM.
@@ -81,6 +82,8 @@ type JWT struct {
 	// Default: 30s; -1 for none.
 	Leeway caddy.Duration `json:"leeway,omitempty"`
 }
+
+var isPlaceholder = regexp.MustCompile(`^\{(env|file)\.[^{}]+\}$`)
 
 const (
 	defaultLeeway = 30 * time.Second
@@ -116,9 +119,12 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 // verifier reads the keys and checks the rest.
 func (j *JWT) verifier() (*identity.Verifier, error) {
 	repl := caddy.NewReplacer()
-	secret, err := repl.ReplaceOrErr(j.HMACSecret, true, true)
-	if err != nil {
-		return nil, fmt.Errorf("hmac_secret: %w", err)
+	secret := j.HMACSecret
+	if isPlaceholder.MatchString(secret) {
+		var err error
+		if secret, err = repl.ReplaceOrErr(secret, true, true); err != nil {
+			return nil, fmt.Errorf("hmac_secret: %w", err)
+		}
 	}
 	c := identity.VerifierConfig{
 		Audience: j.Audience, Issuer: j.Issuer, Algorithms: j.Algorithms, Require: j.Require, Leeway: time.Duration(j.Leeway),

@@ -47,8 +47,11 @@ type App struct {
 	// is open. Default: `fsync`.
 	Durability store.Durability `json:"durability,omitempty"`
 
-	// How many bytes of memory the bodies of calls may take until they are
-	// stored. When they are used up, calls are recorded without bodies.
+	// How many bytes of memory calls may take until they are stored: three
+	// quarters for taps and for calls that wait to become records, a quarter for
+	// records that wait for their commit. When they are used up, calls are
+	// recorded without bodies; only past that are they lost, and counted. A
+	// change of the last quarter takes effect when the store is opened again.
 	// Default: 128 MiB, at least 1 MiB.
 	Memory int64 `json:"memory,omitempty"`
 
@@ -135,11 +138,11 @@ func (a *App) Start() error {
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
 		a.log.Warn("core dumps cannot be switched off", slog.Any("error", err))
 	}
-	e.pipeline.Budget().SetLimit(a.Memory)
+	e.pipeline.Budget().SetLimit(a.captures())
 	if a.ownTokens && term.IsTerminal(int(os.Stdout.Fd())) {
 		greeted.Do(func() { a.greet(k) })
 	}
-	go e.add(&record.Record{ // ends when the record is in the store's queue
+	e.add(&record.Record{
 		EventID: record.NewID(), Source: record.Self, Action: "config.load",
 		Description: "A configuration was loaded", Success: record.SuccessYes, Outcome: record.OutcomeComplete,
 	})
@@ -157,6 +160,10 @@ func (a *App) Stop() error {
 	return nil
 }
 
+// captures is the part of the memory that is for taps and for calls that wait to
+// become records.
+func (a *App) captures() int64 { return a.Memory / 4 * 3 }
+
 // options are those that cannot change while the store is open, in words.
 func (a *App) options() string { return "durability " + string(a.Durability) }
 
@@ -164,8 +171,8 @@ func (a *App) options() string { return "durability " + string(a.Durability) }
 // app does; the first call then makes the engine.
 func (a *App) lease() (*engine, func(), error) {
 	return lease(a.opener.Key(), func() (*engine, error) {
-		return startEngine(a.opener.Key(), a.options(), a.Memory, a.log, func() (store.Store, error) {
-			return a.opener.Open(a.Durability, a.logStore)
+		return startEngine(a.opener.Key(), a.options(), a.captures(), a.log, func() (store.Store, error) {
+			return a.opener.Open(OpenOptions{Durability: a.Durability, Queue: a.Memory - a.captures(), Log: a.logStore})
 		}), nil
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"sync"
@@ -151,9 +152,11 @@ func (c *Capture) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if err != nil {
 		return next.ServeHTTP(w, r)
 	}
-	x := e.pipeline.Begin(w, r, capture.Call{
-		Rules: rules, Ledger: c.ledgerOf(e), Release: release, ClientIP: clientIP(r),
-	})
+	call := capture.Call{Rules: rules, Ledger: c.ledgerOf(e), Release: release, ClientIP: clientIP(r)}
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		call.Method, call.RequestURI = original.Method, original.RequestURI
+	}
+	x := e.pipeline.Begin(w, r, call)
 	caddyhttp.SetVar(r.Context(), exchangeVar, x)
 	caddyhttp.SetVar(r.Context(), captureVar, c)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
@@ -163,10 +166,10 @@ func (c *Capture) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	defer func() {
 		if v := recover(); v != nil {
 			ending.Panic = v
-			x.End(factsOf(r), ending)
+			x.End(factsOf(r, ending), ending)
 			panic(v) // the stack below is still that of the first panic
 		}
-		x.End(factsOf(r), ending)
+		x.End(factsOf(r, ending), ending)
 	}()
 	err = next.ServeHTTP(x.Writer(), r)
 	ending = capture.Ending{Err: err, Status: statusOf(err)}
@@ -183,10 +186,14 @@ func (c *Capture) join(x *capture.Exchange, rules *capture.Rules, w http.Respons
 	}
 	caddyhttp.SetVar(r.Context(), captureVar, c)
 	w, answering := x.Answer(w)
-	if answering {
-		defer x.Answered()
+	if !answering {
+		return next.ServeHTTP(w, r)
 	}
-	return next.ServeHTTP(w, r)
+	broken := true // by a panic
+	defer func() { x.Answered(broken) }()
+	err := next.ServeHTTP(w, r)
+	broken = false
+	return err
 }
 
 // ledgerOf returns the ledger of this source in e.
@@ -200,23 +207,43 @@ func (c *Capture) ledgerOf(e *engine) *ledger {
 }
 
 // factsOf gathers what Caddy knows of a call that has been handled.
-func factsOf(r *http.Request) capture.Facts {
-	f := capture.Facts{UpstreamURI: r.URL.RequestURI()}
+func factsOf(r *http.Request, ending capture.Ending) (f capture.Facts) {
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if ok && (r.URL.Path != original.URL.Path || r.URL.RawPath != original.URL.RawPath || r.URL.RawQuery != original.URL.RawQuery) {
+		f.UpstreamURI = r.URL.RequestURI()
+	}
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	c, found := caddyhttp.GetVar(r.Context(), captureVar).(*Capture)
 	if !ok || !found {
 		return f
 	}
 	f.Actor = actorOf(r.TLS, repl)
+	if ending.Err != nil || ending.Panic != nil {
+		_, f.Proxied = repl.Get("http.reverse_proxy.duration") // which the proxy sets when it is through
+	}
 	switch {
 	case c.Project != "":
 		f.Project = repl.ReplaceAll(c.Project, "")
-		f.ProjectVerified = strings.HasPrefix(c.Project, "{http.auth.") || strings.HasPrefix(c.Project, "{http.request.tls.client.")
+		f.ProjectVerified = vouchedFor(c.Project, r.TLS)
 	case c.ProjectPath > 0:
 		f.Project = segment(originalPath(r), c.ProjectPath)
 	}
 	return f
 }
+
+// vouchedFor reports whether somebody other than the client says what a project
+// is: it is one placeholder of an authentication handler's, or of a certificate
+// that was verified.
+func vouchedFor(project string, conn *tls.ConnectionState) bool {
+	if strings.Count(project, "{") != 1 || !strings.HasSuffix(project, "}") {
+		return false
+	}
+	return strings.HasPrefix(project, "{http.auth.") ||
+		strings.HasPrefix(project, "{http.request.tls.client.") && conn != nil && len(conn.VerifiedChains) > 0
+}
+
+// String implements fmt.Stringer for placeholders that print variables.
+func (c *Capture) String() string { return c.Source }
 
 // originalPath is the escaped path that the client sent, whatever has been
 // stripped of it or rewritten since.
@@ -227,10 +254,14 @@ func originalPath(r *http.Request) string {
 	return r.URL.EscapedPath()
 }
 
-// segment returns the nth segment of a path, from 1.
+// segment returns the nth segment of an escaped path, from 1, as the component
+// reads it.
 func segment(path string, n int) string {
 	for part := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
 		if n--; n == 0 {
+			if plain, err := url.PathUnescape(part); err == nil {
+				return plain
+			}
 			return part
 		}
 	}

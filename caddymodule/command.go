@@ -63,6 +63,9 @@ gateway. A token cannot be taken back: keep its time short.
 		if err != nil {
 			return err
 		}
+		if _, err := os.Stat(dir); err != nil {
+			return fmt.Errorf("there are no keys in %s: start the gateway first, run this as its user, and name its configuration with --config", dir)
+		}
 		k, err := loadKeys(dir)
 		if err != nil {
 			return err

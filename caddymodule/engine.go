@@ -39,17 +39,32 @@ type engine struct {
 	store  store.Store
 	err    error
 
-	// mu guards early: the calls of each source that began before the store was
-	// open. Caddy may start its servers first.
+	// mu guards early, which is nil once the store is open.
 	mu    sync.Mutex
-	early map[string]int
+	early map[string]*earlyCalls // by source
 	ready atomic.Bool
 
 	closing sync.Once
 }
 
-// engines are those that are open, by key.
+// earlyCalls are those of a source that came before the store was open: Caddy may
+// start its servers first.
+type earlyCalls struct {
+	begun int
+	lost  map[string]*earlyLoss // by reason
+}
+
+type earlyLoss struct {
+	count int
+	first time.Time // when the first of them began
+}
+
+// engines are those that are open, by key. Whoever ranges over it holds up every
+// call: take what you need and leave.
 var engines = caddy.NewUsagePool()
+
+// ending counts the engines that nobody needs any more and that are being closed.
+var ending sync.WaitGroup
 
 // lease returns the engine of that key, and a function that must be called when
 // it is not needed any more; further calls of it do nothing. Where there is no
@@ -59,11 +74,7 @@ func lease(key string, open func() (*engine, error)) (*engine, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return e.(*engine), sync.OnceFunc(func() {
-		if _, err := engines.Delete(key); err != nil {
-			e.(*engine).log.Error("closing the audit store", slog.Any("error", err))
-		}
-	}), nil
+	return e.(*engine), sync.OnceFunc(func() { _, _ = engines.Delete(key) }), nil
 }
 
 // turns are held by the engines whose stores are open, one for each key: an
@@ -78,7 +89,7 @@ func startEngine(key, options string, memory int64, log *slog.Logger, open func(
 		pipeline: capture.NewPipeline(capture.NewBudget(memory), log),
 		queries:  newQueries(),
 		opened:   make(chan struct{}),
-		early:    make(map[string]int),
+		early:    make(map[string]*earlyCalls),
 	}
 	turn, _ := turns.LoadOrStore(key, new(sync.Mutex))
 	e.turn = turn.(*sync.Mutex)
@@ -93,9 +104,15 @@ func startEngine(key, options string, memory int64, log *slog.Logger, open func(
 			return
 		}
 		e.store = s
-		for source, n := range e.early {
-			for range n {
-				s.Counter(source).Begin()
+		for source, calls := range e.early {
+			counter := s.Counter(source)
+			for range calls.begun {
+				counter.Begin()
+			}
+			for reason, loss := range calls.lost {
+				for range loss.count {
+					counter.Lose(reason, loss.first)
+				}
 			}
 		}
 		e.early = nil
@@ -122,34 +139,45 @@ func (e *engine) current() (store.Store, error) {
 
 // add stores a record that is no call.
 func (e *engine) add(r *record.Record) {
-	<-e.opened
-	if e.err != nil {
-		return
+	s, err := e.current()
+	if err == nil {
+		_, err = s.Add(r, nil)
 	}
-	if _, err := e.store.Add(r, nil); err != nil {
+	if err != nil {
 		e.log.Error("a record of the gateway itself could not be stored",
 			slog.String("action", r.Action), slog.Any("error", err))
 	}
 }
 
-// Destruct implements caddy.Destructor.
+// Destruct implements caddy.Destructor. It does not wait: the last lease may be
+// that of a call whose worker is to finish before the engine can close.
 func (e *engine) Destruct() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	return e.close(ctx)
+	ending.Go(func() { // ends after closeTimeout
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		e.close(ctx)
+	})
+	return nil
 }
 
-// close makes records of the calls that have ended, and closes the store.
-func (e *engine) close(ctx context.Context) (err error) {
+// close makes records of the calls that have ended, and closes the store. Whoever
+// comes second waits for the first.
+func (e *engine) close(ctx context.Context) {
 	e.closing.Do(func() {
-		err = e.pipeline.Close(ctx)
-		<-e.opened
-		if e.store != nil {
-			err = errors.Join(err, e.store.Close(ctx))
-			e.turn.Unlock()
+		err := e.pipeline.Close(ctx)
+		select {
+		case <-e.opened:
+			if e.store != nil {
+				err = errors.Join(err, e.store.Close(ctx))
+				e.turn.Unlock()
+			}
+		case <-ctx.Done():
+			err = errors.Join(err, errOpening)
+		}
+		if err != nil {
+			e.log.Error("closing the audit store", slog.Any("error", err))
 		}
 	})
-	return err
 }
 
 func init() {
@@ -158,12 +186,15 @@ func init() {
 	caddy.OnExit(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 		defer cancel()
+		var held []*engine
 		engines.Range(func(_, e any) bool {
-			if err := e.(*engine).close(ctx); err != nil {
-				e.(*engine).log.Error("closing the audit store", slog.Any("error", err))
-			}
+			held = append(held, e.(*engine))
 			return true
 		})
+		for _, e := range held {
+			ending.Go(func() { e.close(ctx) })
+		}
+		ending.Wait() // each of them is bounded
 	})
 }
 
@@ -179,12 +210,25 @@ func (l *ledger) Begin() {
 	if !l.engine.ready.Load() {
 		l.engine.mu.Lock()
 		defer l.engine.mu.Unlock()
-		if l.engine.early != nil {
-			l.engine.early[l.source]++
+		if early := l.early(); early != nil {
+			early.begun++
 			return
 		}
 	}
 	l.count().Begin()
+}
+
+// early returns the early calls of this source, nil where the store is open. The
+// caller holds the engine's mu.
+func (l *ledger) early() *earlyCalls {
+	e := l.engine
+	if e.early == nil {
+		return nil
+	}
+	if e.early[l.source] == nil {
+		e.early[l.source] = &earlyCalls{lost: make(map[string]*earlyLoss)}
+	}
+	return e.early[l.source]
 }
 
 // Settle implements capture.Ledger. It waits while the store is being opened.
@@ -197,12 +241,22 @@ func (l *ledger) Settle(r *record.Record) error {
 	return err
 }
 
-// Lose implements capture.Ledger.
+// Lose implements capture.Ledger. It never waits.
 func (l *ledger) Lose(reason string, began time.Time) {
-	<-l.engine.opened
-	if l.engine.err == nil {
-		l.count().Lose(reason, began)
+	if !l.engine.ready.Load() {
+		l.engine.mu.Lock()
+		defer l.engine.mu.Unlock()
+		if early := l.early(); early != nil {
+			loss := early.lost[reason]
+			if loss == nil {
+				loss = &earlyLoss{first: began}
+				early.lost[reason] = loss
+			}
+			loss.count++
+			return
+		}
 	}
+	l.count().Lose(reason, began)
 }
 
 // count returns the store's counter. The store must be open.

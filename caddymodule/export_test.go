@@ -12,7 +12,7 @@ import (
 func Lease(dir string) (opened func() error, release func(), err error) {
 	e, release, err := lease(dir, func() (*engine, error) {
 		return startEngine(dir, "", minMemory, slog.New(slog.DiscardHandler), func() (store.Store, error) {
-			return (&BadgerStore{Path: dir}).Open(store.OS, nil)
+			return (&BadgerStore{Path: dir}).Open(OpenOptions{Durability: store.OS})
 		}), nil
 	})
 	if err != nil {

@@ -60,12 +60,16 @@ func (collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector. It does not keep the engine open.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
+	var e *engine
 	engines.Range(func(key, value any) bool {
 		if key == c.key {
-			value.(*engine).collect(ch)
+			e = value.(*engine)
 		}
-		return true
+		return e == nil
 	})
+	if e != nil {
+		e.collect(ch)
+	}
 }
 
 func (e *engine) collect(ch chan<- prometheus.Metric) {

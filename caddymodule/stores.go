@@ -19,7 +19,16 @@ type Opener interface {
 	// For a store in a directory it is the directory's absolute path.
 	Key() string
 	// Open opens the store.
-	Open(store.Durability, func(msg string, err error)) (store.Store, error)
+	Open(OpenOptions) (store.Store, error)
+}
+
+// OpenOptions are what the app says about every store.
+type OpenOptions struct {
+	Durability store.Durability
+	// Queue is how many bytes of records may wait for their commit.
+	Queue int64
+	// Log is told what an operator should know; err may be nil.
+	Log func(msg string, err error)
 }
 
 // BadgerStore keeps records in a directory of this machine, in embedded Badger.
@@ -37,16 +46,22 @@ func (BadgerStore) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner. It touches no file.
 func (b *BadgerStore) Provision(caddy.Context) (err error) {
-	b.Path, err = absolute(b.Path, "auditgate")
-	return err
+	if b.Path, err = absolute(b.Path, "auditgate"); err != nil {
+		return err
+	}
+	// Two spellings of one directory are one store.
+	if real, err := filepath.EvalSymlinks(b.Path); err == nil {
+		b.Path = real
+	}
+	return nil
 }
 
 // Key implements Opener.
 func (b *BadgerStore) Key() string { return b.Path }
 
 // Open implements Opener.
-func (b *BadgerStore) Open(d store.Durability, log func(string, error)) (store.Store, error) {
-	return badger.Open(badger.Options{Path: b.Path, Durability: d, Log: log})
+func (b *BadgerStore) Open(o OpenOptions) (store.Store, error) {
+	return badger.Open(badger.Options{Path: b.Path, Durability: o.Durability, Queue: o.Queue, Log: o.Log})
 }
 
 // absolute resolves a directory of the configuration; empty, it is the one
@@ -55,11 +70,11 @@ func absolute(dir, name string) (string, error) {
 	if dir == "" {
 		return filepath.Join(caddy.AppDataDir(), name), nil
 	}
-	dir, err := caddy.NewReplacer().ReplaceOrErr(dir, true, true)
+	resolved, err := caddy.NewReplacer().ReplaceOrErr(dir, true, true)
 	if err != nil {
 		return "", fmt.Errorf("directory %s: %w", dir, err)
 	}
-	return filepath.Abs(dir)
+	return filepath.Abs(resolved)
 }
 
 // Interface guards

@@ -6,30 +6,42 @@ import (
 	"sync/atomic"
 )
 
-// Budget bounds the memory that captures take: taps, and bodies that wait to
-// become records. When it is used up, new bodies are not kept, and calls go on.
+// Budget bounds the memory that captures take: taps, and calls that wait to
+// become records. When it is used up, new bodies are not kept; when twice as much
+// is taken, calls that end are lost to the count. Calls go on in any case.
 type Budget struct {
-	limit int64
+	limit atomic.Int64
 	used  atomic.Int64
 }
 
 // NewBudget returns a budget of so many bytes.
-func NewBudget(limit int64) *Budget { return &Budget{limit: limit} }
+func NewBudget(limit int64) *Budget {
+	b := new(Budget)
+	b.limit.Store(limit)
+	return b
+}
 
 // Used returns how many bytes are taken.
 func (b *Budget) Used() int64 { return b.used.Load() }
 
 // SetLimit changes the budget. What is taken stays taken.
-func (b *Budget) SetLimit(limit int64) { atomic.StoreInt64(&b.limit, limit) }
+func (b *Budget) SetLimit(limit int64) { b.limit.Store(limit) }
 
 // take reports whether n more bytes may be used; if so, they are.
 func (b *Budget) take(n int64) bool {
-	if b.used.Add(n) > atomic.LoadInt64(&b.limit) {
+	if b.used.Add(n) > b.limit.Load() {
 		b.used.Add(-n)
 		return false
 	}
 	return true
 }
+
+// force takes n bytes, allowed or not: what is known of a call without its bodies
+// is kept past the limit, up to as much again. See exhausted.
+func (b *Budget) force(n int64) { b.used.Add(n) }
+
+// exhausted reports whether even calls without bodies take too much.
+func (b *Budget) exhausted() bool { return b.used.Load() > 2*b.limit.Load() }
 
 func (b *Budget) give(n int64) { b.used.Add(-n) }
 

@@ -80,7 +80,7 @@ func newGateway(t *testing.T, handler func(http.ResponseWriter, *http.Request) e
 			defer func() {
 				if v := recover(); v != nil {
 					ending.Panic = v
-					x.End(capture.Facts{UpstreamURI: r.URL.RequestURI()}, ending)
+					x.End(capture.Facts{Proxied: true}, ending)
 					panic(v)
 				}
 			}()
@@ -89,7 +89,7 @@ func newGateway(t *testing.T, handler func(http.ResponseWriter, *http.Request) e
 		if ending.Err != nil {
 			ending.Status = http.StatusBadGateway
 		}
-		x.End(capture.Facts{UpstreamURI: r.URL.RequestURI()}, ending)
+		x.End(capture.Facts{Proxied: true}, ending)
 		switch {
 		case ending.Err == nil:
 		case errorRoute != nil:
@@ -97,7 +97,7 @@ func newGateway(t *testing.T, handler func(http.ResponseWriter, *http.Request) e
 			if !answering {
 				t.Error("a failed exchange takes no answer")
 			}
-			defer x.Answered()
+			defer x.Answered(false)
 			errorRoute(w, r)
 		default:
 			w.WriteHeader(ending.Status)

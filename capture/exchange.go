@@ -1,8 +1,8 @@
 package capture
 
 import (
+	"cmp"
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -36,9 +36,11 @@ type Ledger interface {
 
 // The reasons for which calls become no record.
 const (
-	LostQueue = "queue" // too many calls wait to become records
-	LostStore = "store" // the store did not take the record
-	LostPanic = "panic" // making the record failed
+	LostQueue    = "queue"    // too many calls wait to become records
+	LostMemory   = "memory"   // those that wait take too much memory, without their bodies
+	LostStore    = "store"    // the store did not take the record
+	LostPanic    = "panic"    // making the record failed
+	LostShutdown = "shutdown" // the call ended after the gateway
 )
 
 // Facts are what is known of a call beside what its bytes tell. They are
@@ -50,8 +52,12 @@ type Facts struct {
 	// not come from the request alone.
 	Project         string
 	ProjectVerified bool
-	// UpstreamURI is path and query as the component got them.
+	// UpstreamURI is path and query as the component got them, where they
+	// differ from what the client sent.
 	UpstreamURI string
+	// Proxied tells, of a call that failed, that it was passed on to a component
+	// or should have been.
+	Proxied bool
 }
 
 // Ending tells how the handler of an exchange returned.
@@ -78,7 +84,7 @@ type Exchange struct {
 	began    time.Time // with the monotonic clock
 
 	method, uri, query, host, protocol string
-	peer, client, agent                string
+	peer, client                       string
 	headers                            record.Headers
 	request                            *requestTap // nil where there is no body
 	upload                             side        // where request is nil
@@ -87,7 +93,12 @@ type Exchange struct {
 	facts  Facts
 	ending Ending
 	left   bool // the client had left when the handler returned
+	// answered tells that an error route answered in our sight, broken that it
+	// panicked.
+	answered, broken bool
+
 	ended  time.Time
+	weight int64 // what the exchange takes of the budget beside its bodies
 
 	// phase and stop are guarded by mu: an exchange that waits for error routes
 	// is also ended by its context.
@@ -112,6 +123,9 @@ type Call struct {
 	Release func()
 	// ClientIP is the client's address as far as trusted proxies tell.
 	ClientIP string
+	// Method and RequestURI are those that the client sent, where something has
+	// changed the request since. Default: those of the request.
+	Method, RequestURI string
 }
 
 // Begin opens an exchange: the call counts as begun. It replaces r.Body, if
@@ -121,22 +135,25 @@ func (p *Pipeline) Begin(w http.ResponseWriter, r *http.Request, c Call) *Exchan
 	x := &Exchange{
 		ID: record.NewID(), began: time.Now(),
 		pipeline: p, rules: c.Rules, ledger: c.Ledger, release: c.Release, ctx: r.Context(),
-		method: r.Method, query: cut(r.URL.RawQuery, MaxURI), host: r.Host, protocol: r.Proto,
-		client: c.ClientIP, agent: r.UserAgent(), headers: copyHeaders(r.Header),
+		method: cut(cmp.Or(c.Method, r.Method), MaxName), host: cut(r.Host, MaxName), protocol: r.Proto,
+		client: c.ClientIP, peer: hostOnly(r.RemoteAddr), headers: copyHeaders(r.Header),
 	}
-	x.uri = cut(pathAsSent(r), MaxURI)
-	x.peer = hostOnly(r.RemoteAddr)
+	path, query := asSent(r, cmp.Or(c.RequestURI, r.RequestURI))
+	x.uri, x.query = cut(path, MaxURI), cut(query, MaxURI)
+	x.weight = weightOf(x)
+	p.budget.force(x.weight)
 	x.upload = side{budget: p.budget, limit: c.Rules.RequestBody}
 	if r.Body != nil && r.Body != http.NoBody {
 		x.request = &requestTap{ReadCloser: r.Body}
 		x.request.budget, x.request.limit, x.request.present = p.budget, c.Rules.RequestBody, true
 		x.request.hint = int(max(0, min(r.ContentLength, int64(c.Rules.RequestBody))))
-		x.request.whole = r.ContentLength == 0
+		x.request.expected = r.ContentLength
 		r.Body = x.request
 	}
 	x.response.ResponseWriter, x.response.head = w, r.Method == http.MethodHead
 	x.response.budget, x.response.limit = p.budget, c.Rules.ResponseBody
 	x.response.upload = x.uploaded()
+	x.response.tunnel = r.Method == http.MethodConnect && r.Header[":protocol"] != nil // RFC 8441, RFC 9220
 	return x
 }
 
@@ -178,13 +195,14 @@ func (x *Exchange) Answer(w http.ResponseWriter) (http.ResponseWriter, bool) {
 	x.phase = open // again: the end of the context ends it no more
 	x.stop()
 	x.response.ResponseWriter = w
+	x.answered = true
 	return &x.response, true
 }
 
-// Answered ends an exchange after its error route. Where that has written
-// nothing, the status is that of the error.
-func (x *Exchange) Answered() {
-	x.ended = time.Now()
+// Answered ends an exchange after its error route, which may have panicked.
+// Where it has written nothing, the status is that of the error.
+func (x *Exchange) Answered(panicked bool) {
+	x.broken, x.ended = panicked, time.Now()
 	x.finish()
 }
 
@@ -232,33 +250,48 @@ func (x *Exchange) finish() {
 func (x *Exchange) settle() {
 	x.uploaded().release()
 	x.response.release()
+	x.pipeline.budget.give(x.weight)
 	if x.release != nil {
 		x.release()
 	}
 }
 
-// pathAsSent returns the path in the spelling in which the client sent it.
-func pathAsSent(r *http.Request) string {
-	if strings.HasPrefix(r.RequestURI, "/") {
-		path, _, _ := strings.Cut(r.RequestURI, "?")
-		return path
+// String implements fmt.Stringer: whoever prints an exchange gets its id, and
+// nothing of what it holds.
+func (x *Exchange) String() string { return x.ID.String() }
+
+// asSent returns path and query in the spelling in which the client sent them.
+func asSent(r *http.Request, uri string) (path, query string) {
+	path, query, _ = strings.Cut(uri, "?")
+	switch {
+	case strings.HasPrefix(path, "/"):
+	case r.URL.Path != "": // http://host/path
+		path = r.URL.EscapedPath()
+	case r.Method == http.MethodConnect: // host:port, and nothing before it
+		path = path[strings.LastIndexByte(path, '@')+1:]
+	case r.URL.Host != "": // http://host
+		path = "/"
 	}
-	if r.URL.Path == "" { // CONNECT host:port, OPTIONS *
-		return r.RequestURI
+	return path, query
+}
+
+// weightOf estimates what an exchange takes in memory beside its bodies: itself,
+// and its header twice, since the answer's is seldom longer.
+func weightOf(x *Exchange) int64 {
+	n := 2048 + len(x.uri) + len(x.query)
+	for _, f := range x.headers {
+		n += 2 * (len(f.Name) + len(f.Value) + 32)
 	}
-	return r.URL.EscapedPath()
+	return int64(n)
 }
 
 // hostOnly returns an address without its port and zone.
 func hostOnly(addr string) string {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr
+	if host, _, err := net.SplitHostPort(addr); err == nil {
+		addr = host
 	}
-	return host
+	addr, _, _ = strings.Cut(addr, "%")
+	return addr
 }
-
-// writerOnly hides what else a writer can do.
-type writerOnly struct{ io.Writer }
 
 var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}

@@ -174,7 +174,7 @@ func TestErrorsAreRecordedAsTheClientSawThem(t *testing.T) {
 		g.Start()
 		g.call(t, "GET", "/", nil)
 		r := g.settled(t)
-		if r.Status != 418 || r.StatusSource != "" || r.Outcome != record.OutcomeUpstreamError || r.ResponseBody.Size != 5 {
+		if r.Status != 418 || r.StatusSource != "" || r.Outcome != record.OutcomeUpstreamError || r.Success != record.SuccessNo || r.ResponseBody.Size != 5 {
 			t.Errorf("recorded %d (%s), %s, %d bytes", r.Status, r.StatusSource, r.Outcome, r.ResponseBody.Size)
 		}
 	})
@@ -316,12 +316,104 @@ func TestBodiesGoFirstWhenMemoryIsUsedUp(t *testing.T) {
 		_, err := io.Copy(w, r.Body)
 		return err
 	}, nil)
-	g.pipeline.Budget().SetLimit(1)
+	g.pipeline.Budget().SetLimit(4 << 10) // enough for the call, not for a buffer as well
 	g.Start()
 	g.call(t, "POST", "/", strings.NewReader("hello"))
 	r := g.settled(t)
 	if r.RequestBody.State != record.BodyWithheld || r.RequestBody.Reason != record.ReasonMemory || r.RequestBody.Size != 5 {
 		t.Errorf("the body is %s, %q, %d bytes", r.RequestBody.State, r.RequestBody.Reason, r.RequestBody.Size)
+	}
+}
+
+func TestCallIsCountedAsLostWhenMemoryIsFarExceeded(t *testing.T) {
+	g := newGateway(t, func(http.ResponseWriter, *http.Request) error { return nil }, nil)
+	g.pipeline.Budget().SetLimit(1)
+	g.Start()
+	g.call(t, "GET", "/", nil)
+	g.Server.Close()
+	if err := g.pipeline.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if g.begun != 1 || len(g.lost) != 1 || g.lost[0] != capture.LostMemory || g.released != 1 {
+		t.Errorf("%d begun, lost %v, %d released", g.begun, g.lost, g.released)
+	}
+	if used := g.pipeline.Budget().Used(); used != 0 {
+		t.Errorf("%d bytes of the budget are still taken", used)
+	}
+}
+
+// The faults of handlers are not those of clients.
+func TestHandlersFaultsAreToldFromClientsThatLeave(t *testing.T) {
+	for name, tc := range map[string]struct {
+		handle  func(w http.ResponseWriter, r *http.Request) error
+		outcome record.Outcome
+		success record.Success
+	}{
+		"a body that 204 must not have": {func(w http.ResponseWriter, _ *http.Request) error {
+			w.WriteHeader(http.StatusNoContent)
+			io.WriteString(w, "text")
+			return nil
+		}, record.OutcomeComplete, record.SuccessYes},
+		"more than was announced": {func(w http.ResponseWriter, _ *http.Request) error {
+			w.Header().Set("Content-Length", "2")
+			io.WriteString(w, "ab")
+			io.WriteString(w, "c")
+			return nil
+		}, record.OutcomeComplete, record.SuccessYes},
+		"an error behind the header": {func(w http.ResponseWriter, _ *http.Request) error {
+			io.WriteString(w, "part")
+			return errUpstream
+		}, record.OutcomeUpstreamError, record.SuccessUnknown},
+		"a body read to its announced end and no further": {func(_ http.ResponseWriter, r *http.Request) error {
+			_, err := io.ReadFull(r.Body, make([]byte, 5))
+			return err
+		}, record.OutcomeComplete, record.SuccessYes},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGateway(t, tc.handle, nil)
+			g.Start()
+			g.call(t, "POST", "/", strings.NewReader("hello"))
+			r := g.settled(t)
+			if r.Outcome != tc.outcome || r.Success != tc.success {
+				t.Errorf("recorded %s, %s", r.Outcome, r.Success)
+			}
+			if r.RequestBody.Size == 5 && r.RequestBody.Reason == record.ReasonAborted {
+				t.Error("the request's body is said to have broken off")
+			}
+		})
+	}
+}
+
+// A transport may read a request's body on when the answer came early.
+func TestBodyThatIsReadAfterTheEndIsNotSeen(t *testing.T) {
+	read := make(chan struct{})
+	var body io.Reader
+	g := newGateway(t, func(_ http.ResponseWriter, r *http.Request) error {
+		body = r.Body
+		go func() {
+			defer close(read)
+			io.Copy(io.Discard, body)
+		}()
+		return nil
+	}, nil)
+	g.Start()
+	g.call(t, "POST", "/", strings.NewReader(strings.Repeat("a", 100_000)))
+	<-read
+	g.settled(t) // the race detector looks on
+}
+
+func TestExchangePrintsNothingOfWhatItHolds(t *testing.T) {
+	var printed string
+	g := newGateway(t, func(http.ResponseWriter, *http.Request) error { return nil }, nil)
+	g.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := g.pipeline.Begin(w, r, capture.Call{Rules: g.rules, Ledger: g.book, Release: func() { g.mu.Lock(); g.released++; g.mu.Unlock() }})
+		printed = fmt.Sprint(x)
+		x.End(capture.Facts{}, capture.Ending{})
+	})
+	g.Start()
+	g.call(t, "GET", "/?q=s3cret", nil, "Authorization", "Bearer s3cret")
+	if r := g.settled(t); printed != r.EventID.String() {
+		t.Errorf("an exchange prints %q", printed)
 	}
 }
 

@@ -14,8 +14,9 @@ import (
 const (
 	MaxHeaderValue  = 8 << 10  // of one value
 	MaxHeaderFields = 256      // lines of one header
-	MaxHeaderBytes  = 64 << 10 // of one header in all; past it values are left out
+	MaxHeaderBytes  = 64 << 10 // of one header in all; past it values are cut to nothing
 	MaxURI          = 16 << 10 // of a path, and of a query
+	MaxName         = 512      // of a method, a host, a project, a request id
 )
 
 // copyHeaders copies h within these bounds.

@@ -30,7 +30,8 @@ func (x *Exchange) result() result {
 		res.status = http.StatusOK // which the server sends for a handler that wrote nothing
 	}
 	short := x.response.present && x.response.declared > x.response.size
-	res.whole = x.ending.Panic == nil && x.response.writeErr == nil && !short
+	unanswered := x.ending.Err != nil && res.source == "" && !x.answered // the error came behind the header
+	res.whole = x.ending.Panic == nil && !x.broken && x.response.writeErr == nil && !short && !unanswered
 	switch {
 	case x.response.upgraded:
 		res.outcome = record.OutcomeUpgraded
@@ -42,12 +43,12 @@ func (x *Exchange) result() result {
 		// This is how a proxy ends an answer that its upstream broke off. Any
 		// other panic is the fault of a handler.
 		res.outcome = record.OutcomeAborted
-		if err, ok := x.ending.Panic.(error); ok && errors.Is(err, http.ErrAbortHandler) && res.status != 0 {
+		if err, ok := x.ending.Panic.(error); ok && errors.Is(err, http.ErrAbortHandler) && x.facts.Proxied {
 			res.outcome = record.OutcomeUpstreamError
 		}
-	case x.ending.Err != nil && x.ending.Status >= http.StatusBadGateway && x.ending.Status <= http.StatusGatewayTimeout:
+	case x.facts.Proxied && x.ending.Status >= http.StatusBadGateway && x.ending.Status <= http.StatusGatewayTimeout:
 		res.outcome = record.OutcomeUpstreamError
-	case short:
+	case !res.whole:
 		res.outcome = record.OutcomeAborted // the handler stopped short of what it had announced
 	}
 	if x.left && res.status == 0 {
@@ -56,7 +57,8 @@ func (x *Exchange) result() result {
 	switch {
 	case res.status >= 400 && res.status != statusClientLeft:
 		res.success = record.SuccessNo
-	case !res.whole, res.status == 0, res.status == statusClientLeft: // the component may have done it all the same
+	case !res.whole, res.outcome == record.OutcomeUpstreamError, res.status == 0,
+		res.status == statusClientLeft: // the component may have done it all the same
 		res.success = record.SuccessUnknown
 	default:
 		res.success = record.SuccessYes

@@ -57,14 +57,20 @@ func (p *Pipeline) Budget() *Budget { return p.budget }
 func (p *Pipeline) submit(x *Exchange) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	if !p.closed {
+	reason := LostShutdown
+	switch {
+	case p.closed:
+	case p.budget.exhausted():
+		reason = LostMemory
+	default:
 		select {
 		case p.queue <- x:
 			return
 		default:
+			reason = LostQueue
 		}
 	}
-	x.ledger.Lose(LostQueue, x.ID.Time())
+	x.ledger.Lose(reason, x.ID.Time())
 	x.settle()
 }
 
@@ -81,10 +87,11 @@ func (p *Pipeline) settle(w *worker, x *Exchange) {
 		}
 	}()
 	r := w.record(x)
-	p.count(r)
 	if err := x.ledger.Settle(r); err != nil {
 		x.ledger.Lose(LostStore, x.ID.Time())
+		return
 	}
+	p.count(r)
 }
 
 func (p *Pipeline) count(r *record.Record) {

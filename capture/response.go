@@ -3,6 +3,7 @@ package capture
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -21,6 +22,7 @@ type responseTap struct {
 	headers  record.Headers
 	declared int64 // Content-Length, -1 where there is none
 	writeErr error // the client could not be written to
+	tunnel   bool  // an answer of 2xx makes this an upgraded connection
 	upgraded bool
 	upload   *side // where the client's bytes of an upgraded connection are seen
 }
@@ -40,6 +42,10 @@ func (t *responseTap) commit(status int) {
 		if n, err := strconv.ParseInt(length, 10, 64); err == nil && n >= 0 {
 			t.declared, t.hint = n, int(min(n, int64(t.limit)))
 		}
+	}
+	if t.tunnel && status >= 200 && status < 300 {
+		t.upgrade()
+		return
 	}
 	t.present = !t.head && status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
 }
@@ -68,7 +74,10 @@ func (t *responseTap) Write(p []byte) (int, error) {
 // matters, then the writer below may take the rest in its own way (sendfile).
 func (t *responseTap) ReadFrom(r io.Reader) (total int64, err error) {
 	buf := copyBuffers.Get().(*[]byte)
-	defer copyBuffers.Put(buf)
+	defer func() {
+		clear(*buf)
+		copyBuffers.Put(buf)
+	}()
 	for !t.idle() {
 		n, readErr := r.Read(*buf)
 		if n > 0 {
@@ -86,7 +95,7 @@ func (t *responseTap) ReadFrom(r io.Reader) (total int64, err error) {
 			return total, readErr
 		}
 	}
-	n, err := io.CopyBuffer(writerOnly{t.ResponseWriter}, r, *buf)
+	n, err := io.CopyBuffer(t.ResponseWriter, r, *buf)
 	t.add(n)
 	return total + n, err
 }
@@ -95,7 +104,9 @@ func (t *responseTap) ReadFrom(r io.Reader) (total int64, err error) {
 // the implicit 200.
 func (t *responseTap) FlushError() error {
 	t.commit(http.StatusOK)
-	return http.NewResponseController(t.ResponseWriter).Flush()
+	err := http.NewResponseController(t.ResponseWriter).Flush()
+	t.failed(err)
+	return err
 }
 
 // Push implements http.Pusher where the writer below does.
@@ -114,8 +125,7 @@ func (t *responseTap) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return conn, buffered, err
 	}
 	t.commit(http.StatusSwitchingProtocols)
-	t.upgraded, t.present, t.raw = true, true, true
-	t.upload.present, t.upload.raw = true, true
+	t.upgrade()
 	tapped := tappedConn{conn, t.upload, &t.side}
 	// What the server has already read waits in the buffer, whose next reads
 	// must come through the tap as well.
@@ -135,9 +145,18 @@ func (t *responseTap) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return &tapped, buffered, nil
 }
 
-// failed takes note of an error of the connection to the client.
+// upgrade notes that the connection is an upgraded one from here.
+func (t *responseTap) upgrade() {
+	t.upgraded = true
+	t.side.upgrade()
+	t.upload.upgrade()
+}
+
+// failed takes note of an error of the connection to the client. Errors of the
+// handler that writes are none.
 func (t *responseTap) failed(err error) {
-	if err != nil && t.writeErr == nil {
+	if err != nil && t.writeErr == nil && !errors.Is(err, http.ErrBodyNotAllowed) &&
+		!errors.Is(err, http.ErrContentLength) && !errors.Is(err, http.ErrNotSupported) {
 		t.writeErr = err
 	}
 }

@@ -25,6 +25,8 @@ type side struct {
 	closed  bool      // what passes now is not seen any more
 	present bool      // there is a body
 	whole   bool      // its end was seen
+
+	expected int64 // Content-Length of a request; a reader that counts stops there
 }
 
 // see takes note of bytes that have passed.
@@ -67,12 +69,16 @@ func (s *side) keep(p []byte) {
 	}
 }
 
+// maxHint is the largest first buffer for a body of announced length, in bytes.
+const maxHint = 64 << 10
+
 // grow makes room for n bytes in all, or reports that there is none.
 func (s *side) grow(n int) bool {
 	if n <= cap(s.kept) {
 		return true
 	}
-	bigger := s.budget.get(min(max(n, s.hint), s.limit))
+	// What the sender announces is believed only so far: it costs it nothing.
+	bigger := s.budget.get(min(max(n, min(s.hint, maxHint)), s.limit))
 	if bigger == nil {
 		return false
 	}
@@ -100,14 +106,26 @@ func (s *side) idle() bool {
 // add counts n bytes that passed while the side was idle.
 func (s *side) add(n int64) {
 	s.mu.Lock()
-	s.size += n
+	if !s.closed {
+		s.size += n
+	}
 	s.mu.Unlock()
 }
 
 // end notes that the body came to its end.
 func (s *side) end() {
 	s.mu.Lock()
-	s.whole = true
+	if !s.closed {
+		s.whole = true
+	}
+	s.mu.Unlock()
+}
+
+// upgrade notes that what passes from now on is no message, but the raw bytes of
+// an upgraded connection.
+func (s *side) upgrade() {
+	s.mu.Lock()
+	s.present, s.raw = true, true
 	s.mu.Unlock()
 }
 
@@ -115,6 +133,7 @@ func (s *side) end() {
 func (s *side) close() {
 	s.mu.Lock()
 	s.closed = true
+	s.whole = s.whole || s.size == s.expected
 	s.mu.Unlock()
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/auditgate/auditgate/capture/decode"
@@ -34,11 +35,9 @@ func (w *worker) record(x *Exchange) *record.Record {
 	w.r = record.Record{
 		EventID: x.ID, Timestamp: x.ID.Time(),
 		Source: x.rules.Source, Action: unknownAction, Success: res.success,
-		Method: x.method, URI: x.uri, Host: x.host, Protocol: x.protocol,
+		Method: x.method, Host: x.host, Protocol: x.protocol,
 		Status: res.status, StatusSource: res.source, Outcome: res.outcome,
-		UserIP: x.client, PeerIP: x.peer, UserAgent: cut(x.agent, MaxHeaderValue),
-		RequestID:      requestID(x.response.headers, x.headers),
-		TraceID:        traceID(x.headers.Get("Traceparent")),
+		UserIP: x.client, PeerIP: x.peer,
 		RequestHeaders: x.headers, ResponseHeaders: x.response.headers,
 	}
 	r := &w.r
@@ -53,10 +52,15 @@ func (w *worker) record(x *Exchange) *record.Record {
 	redactor := x.rules.Redactor
 	redacted = redactor.Headers(r.RequestHeaders, "request_headers", redacted)
 	redacted = redactor.Headers(r.ResponseHeaders, "response_headers", redacted)
+	r.URI, redacted = redactor.URL(x.uri, "uri", redacted)
 	r.Query, redacted = redactor.Query(x.query, redacted)
-	if sent := x.facts.UpstreamURI; sent != asURI(x.uri, x.query) {
-		r.UpstreamURI, _ = redactor.URL(cut(sent, MaxURI), "upstream_uri", nil)
+	if x.facts.UpstreamURI != "" {
+		r.UpstreamURI, redacted = redactor.URL(cut(x.facts.UpstreamURI, MaxURI), "upstream_uri", redacted)
 	}
+	// Copied from headers, as they are redacted.
+	r.UserAgent = r.RequestHeaders.Get("User-Agent")
+	r.RequestID = cut(requestID(r.ResponseHeaders, r.RequestHeaders), MaxName)
+	r.TraceID = traceID(r.RequestHeaders.Get("Traceparent"))
 	r.RequestBody, redacted = body(redactor, x.uploaded(), x.headers, "request_body", redacted)
 	x.response.whole = res.whole
 	r.ResponseBody, redacted = body(redactor, &x.response.side, x.response.headers, "response_body", redacted)
@@ -65,16 +69,16 @@ func (w *worker) record(x *Exchange) *record.Record {
 }
 
 // placeProject puts the project where it belongs: a name that only the request
-// vouches for, and that the component did not let in, is a claim, so that
-// strangers cannot write into the log of a tenant.
+// vouches for, and that the component did not let in, or has not judged, is a
+// claim, so that strangers cannot write into the log of a tenant.
 func (x *Exchange) placeProject(r *record.Record) {
-	switch {
-	case x.facts.ProjectVerified:
-		r.Project = x.facts.Project
-	case r.Status == 401, r.Status == 403, r.Status == 404:
-		r.ClaimedProject = x.facts.Project
-	default:
-		r.Project = x.facts.Project
+	project := cut(x.facts.Project, MaxName)
+	judged := r.StatusSource == "" && r.Status != 0 && r.Status != statusClientLeft
+	refused := r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden || r.Status == http.StatusNotFound
+	if x.facts.ProjectVerified || judged && !refused {
+		r.Project = project
+	} else {
+		r.ClaimedProject = project
 	}
 }
 
@@ -89,14 +93,6 @@ func claimed(headers record.Headers) record.Actor {
 		}
 	}
 	return record.Actor{}
-}
-
-// asURI returns path and query as one.
-func asURI(path, query string) string {
-	if query == "" {
-		return path
-	}
-	return path + "?" + query
 }
 
 // body makes what is stored of a body: decoded, free of secrets, and honest
