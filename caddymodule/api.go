@@ -1,10 +1,12 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -116,8 +118,39 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 	return nil
 }
 
+// check finds what is wrong without reading a key, so that a Caddyfile can be
+// told with its line.
+func (j *JWT) check() error {
+	given := 0
+	for _, key := range []string{j.HMACSecret, j.PublicKey, j.JWKSFile} {
+		if key != "" {
+			given++
+		}
+	}
+	switch {
+	case given != 1:
+		return fmt.Errorf("%d keys are given: want one of hmac_secret, public_key and jwks_file", given)
+	case len(j.Audience) == 0:
+		return errors.New("audience is missing: name those that tokens are issued for, or say `audience any` to accept every token of the issuer")
+	case j.HMACSecret != "" && !isPlaceholder.MatchString(j.HMACSecret) && len(j.HMACSecret) < identity.MinHMACSecret:
+		return fmt.Errorf("hmac_secret has %d bytes: want %d or more", len(j.HMACSecret), identity.MinHMACSecret)
+	}
+	for _, algorithm := range j.Algorithms {
+		switch symmetric := algorithm == "HS256"; {
+		case !slices.Contains([]string{"RS256", "PS256", "ES256", "EdDSA", "HS256"}, algorithm):
+			return fmt.Errorf("algorithm %q is unknown: want RS256, ES256, EdDSA or PS256, or HS256 with hmac_secret", algorithm)
+		case symmetric != (j.HMACSecret != ""):
+			return fmt.Errorf("algorithm %s does not go with this kind of key: HS256 and hmac_secret belong together", algorithm)
+		}
+	}
+	return nil
+}
+
 // verifier reads the keys and checks the rest.
 func (j *JWT) verifier() (*identity.Verifier, error) {
+	if err := j.check(); err != nil {
+		return nil, err
+	}
 	repl := caddy.NewReplacer()
 	secret := j.HMACSecret
 	if isPlaceholder.MatchString(secret) {

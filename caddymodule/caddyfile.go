@@ -270,6 +270,11 @@ func parseJWT(d *caddyfile.Dispenser, a *API) error {
 		}
 	}
 	a.JWT = j
+	if b.err == nil {
+		if err := j.check(); err != nil {
+			b.err = d.Errf("jwt: %v", err)
+		}
+	}
 	return b.err
 }
 

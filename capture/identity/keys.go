@@ -18,8 +18,11 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
+// MinHMACSecret is the length of the shortest secret of HS256, in bytes: that of
+// its digest (RFC 7518, section 3.2).
+const MinHMACSecret = 32
+
 const (
-	minHMACSecret = 32   // bytes: as long as the digest (RFC 7518, section 3.2)
 	minRSABits    = 2048 // RFC 7518, section 3.3
 	maxRSABits    = 8192 // larger ones only cost time
 	maxKeys       = 64   // of one set; a token without a key id is tried with each that fits
@@ -65,8 +68,8 @@ func loadKeys(c *VerifierConfig) (keySet, error) {
 }
 
 func secretKey(secret []byte) (keySet, error) {
-	if len(secret) < minHMACSecret {
-		return nil, fmt.Errorf("hmac secret has %d bytes, want %d or more", len(secret), minHMACSecret)
+	if len(secret) < MinHMACSecret {
+		return nil, fmt.Errorf("hmac secret has %d bytes, want %d or more", len(secret), MinHMACSecret)
 	}
 	return keySet{{public: secret, algorithms: []string{"HS256"}}}, nil
 }
