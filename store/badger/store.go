@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -44,6 +46,10 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("opening store: %w", err)
 	}
 	s, err := open(o, func() error { return room(o.Path) })
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w: let user %d read and write all of it (`chown -R %[2]d %s`), run as its owner, or use another path",
+			err, os.Getuid(), o.Path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening store %s: %w", o.Path, err)
 	}
