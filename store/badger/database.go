@@ -15,8 +15,16 @@ import (
 
 // How each Badger is made: small, since several are open at once.
 const (
-	memTable  = 8 << 20
+	memTable  = 4 << 20
 	memTables = 2
+	// Blocks of Badger's as large as most of our pieces: a table is built in
+	// buffers that double until a value fits.
+	tableBlock = 32 << 10
+	// Packed keys do not overlap, so merging tables only writes them again, in
+	// buffers of some 100 MiB; a look-up asks the bloom filter of each instead.
+	// Measured under load, against the default of 5: 150 MiB of anonymous memory
+	// instead of 290, and 4.1 KB written a call instead of 4.9.
+	unmerged = 40
 	// valueThreshold is how long a value may be to stand beside its key; the
 	// longest is pieceSize, so nothing ever goes to a value log.
 	valueThreshold = pieceSize + 1
@@ -34,8 +42,11 @@ func databaseOptions(dir string, log func(string, error)) dgraph.Options {
 		WithSyncWrites(true).
 		WithMemTableSize(memTable).
 		WithNumMemtables(memTables).
-		WithBaseTableSize(memTable).
+		WithBaseTableSize(2 << 20).
+		WithBlockSize(tableBlock).
 		WithNumCompactors(2).
+		WithNumLevelZeroTables(unmerged).
+		WithNumLevelZeroTablesStall(2 * unmerged).
 		WithValueThreshold(valueThreshold).
 		WithValueLogFileSize(1 << 20). // the least; it stays empty
 		WithIndexCacheSize(indexCache).
