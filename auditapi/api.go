@@ -58,6 +58,10 @@ type Config struct {
 	// Audit takes the record of each request, when it has ended; the record is
 	// the function's only until it returns. Nil: no records.
 	Audit func(*record.Record)
+	// Redact takes the secrets out of a value that goes into such a record: "uri",
+	// "user_agent", "request_id", "host", "project", and each parameter of a
+	// listing under its own name. Nil: values are kept as they are.
+	Redact func(name, value string) string
 	// ClientIP returns the address of the client as far as trusted proxies tell;
 	// nil: that of the connection.
 	ClientIP func(*http.Request) string
@@ -75,7 +79,7 @@ type API struct {
 	config  Config
 	mux     *http.ServeMux
 	markers *sealer
-	scans   *gate
+	gate    *gate
 }
 
 // New returns an API, or an error that says what is wrong with c.
@@ -117,6 +121,9 @@ func New(c Config) (*API, error) {
 	if c.Log == nil {
 		c.Log = func(string, error) {}
 	}
+	if c.Redact == nil {
+		c.Redact = func(_, value string) string { return value }
+	}
 	if c.ClientIP == nil {
 		c.ClientIP = peer
 	}
@@ -127,15 +134,15 @@ func New(c Config) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &API{config: c, mux: http.NewServeMux(), markers: markers, scans: newGate()}
+	a := &API{config: c, mux: http.NewServeMux(), markers: markers, gate: newGate()}
 	a.get("/v1/{project}/logs", a.serve("log.list", a.list))
 	a.get("/v1/{project}/logs/{event_id}", a.serve("log.read", a.lookUp))
 	a.get("/v1/{project}/logs/{event_id}/request_body", a.serve("body.read", a.requestBody))
 	a.get("/v1/{project}/logs/{event_id}/response_body", a.serve("body.read", a.responseBody))
 	a.get("/v1/whoami", a.serve("whoami.read", a.whoami))
 	a.get("/healthz", a.health)
-	a.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		notFound.because("there is nothing at this path").write(w)
+	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		notFound.because("there is nothing at this path").write(w, r)
 	})
 	return a, nil
 }
@@ -144,7 +151,7 @@ func New(c Config) (*API, error) {
 func (a *API) get(pattern string, h http.HandlerFunc) {
 	a.mux.HandleFunc("GET "+pattern, h)
 	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		methodNotAllowed.because("%s is not served here", cut(r.Method, 32)).with("Allow", "GET, HEAD").write(w)
+		methodNotAllowed.because("%s is not served here", cut(r.Method, 32)).with("Allow", "GET, HEAD").write(w, r)
 	})
 }
 
@@ -162,7 +169,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u := *r.URL
 	u.Path, u.RawPath = trimSlash(u.Path), trimSlash(u.RawPath)
 	if path.Clean(u.Path) != u.Path {
-		notFound.because("there is nothing at this path").write(w)
+		notFound.because("there is nothing at this path").write(w, r)
 		return
 	}
 	inner := *r

@@ -34,7 +34,7 @@ type exchange struct {
 	project string  // as it stands in the path
 	seen    bool    // the caller may see the project
 	query   url.Values
-	asked   string // the query as the record has it
+	asked   string // the query as the record has it, without secrets
 }
 
 // serve makes a handler of do, which answers, or returns why it cannot: a
@@ -82,7 +82,7 @@ func (a *API) fail(x *exchange, err error) {
 			p = internal.because("a part of the store is damaged; the gateway's log says more")
 		}
 	}
-	p.write(x.w)
+	p.write(x.w, x.r)
 }
 
 // store returns the store, or the problem that there is none.
@@ -111,15 +111,21 @@ func (x *exchange) onlyPretty() (pretty bool, err error) {
 // json answers with one object.
 func (x *exchange) json(object []byte, pretty bool) {
 	if pretty {
-		var out bytes.Buffer
-		if json.Indent(&out, object, "", "  ") == nil {
-			object = out.Bytes()
-		}
+		object = indent(object)
 	}
 	object = append(bytes.TrimRight(object, "\n"), '\n')
 	x.w.Header().Set("Content-Type", "application/json")
 	x.w.Header().Set("Content-Length", strconv.Itoa(len(object)))
 	_, _ = x.w.Write(object) // the writer remembers that the client has left
+}
+
+// indent returns an object on several lines.
+func indent(object []byte) []byte {
+	var out bytes.Buffer
+	if err := json.Indent(&out, object, "", "  "); err != nil {
+		return object
+	}
+	return out.Bytes()
 }
 
 // audit hands over the record of a request that has ended, also where it ended
@@ -128,14 +134,16 @@ func (a *API) audit(x *exchange) {
 	if a.config.Audit == nil {
 		return
 	}
+	// What a cut leaves of a secret might not be known as one any more.
+	text := func(name, value string, most int) string { return cut(a.config.Redact(name, value), most) }
 	r := &record.Record{
 		EventID: x.id, Timestamp: x.id.Time(),
 		Source: record.Self, Action: x.action,
-		Method: cut(x.r.Method, 32), Host: cut(x.r.Host, maxField), Protocol: x.r.Proto,
-		URI: cut(a.config.OriginalPath(x.r), maxPath), Query: cut(x.asked, maxPath),
+		Method: cut(x.r.Method, 32), Host: text("host", x.r.Host, maxField), Protocol: x.r.Proto,
+		URI: text("uri", a.config.OriginalPath(x.r), maxPath), Query: cut(x.asked, maxPath),
 		Status: x.w.status, Outcome: record.OutcomeComplete, Success: record.SuccessYes,
 		UserIP: cut(a.config.ClientIP(x.r), maxField), PeerIP: peer(x.r),
-		UserAgent: cut(x.r.UserAgent(), maxField), RequestID: cut(x.r.Header.Get("X-Request-Id"), maxField),
+		UserAgent: text("user_agent", x.r.UserAgent(), maxField), RequestID: text("request_id", x.r.Header.Get("X-Request-Id"), maxField),
 	}
 	r.EndTime = r.Timestamp.Add(time.Since(x.started).Round(time.Microsecond))
 	switch {
@@ -147,7 +155,7 @@ func (a *API) audit(x *exchange) {
 	if x.caller != nil {
 		r.Actor = x.caller.actor
 	}
-	if project := cut(x.project, maxField); x.seen && project != anyProject {
+	if project := text("project", x.project, maxField); x.seen && project != anyProject {
 		r.Project = project
 	} else if project != anyProject {
 		r.ClaimedProject = project

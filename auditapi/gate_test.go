@@ -25,7 +25,7 @@ func TestListingsAtOnceAreBounded(t *testing.T) {
 		<-m.entered
 	}
 	for i := range auditapi.MaxScans {
-		start(fmt.Sprintf("u%d", i/auditapi.MaxCallerScans))
+		start(fmt.Sprintf("u%d", i/auditapi.MaxCallerListings))
 	}
 	for caller, want := range map[string]string{"u0": "too-many-requests", "u9": "busy"} {
 		status := map[string]int{"too-many-requests": 429, "busy": 503}[want]

@@ -37,23 +37,23 @@ func (a *API) list(x *exchange) error {
 	if l.limit > 0 {
 		place.limit = l.limit
 	}
-	x.asked = strings.TrimPrefix(fmt.Sprintf("%s&limit=%d", l.canonical, place.limit), "&")
+	x.asked = strings.TrimPrefix(fmt.Sprintf("%s&limit=%d", a.redactQuery(l.canonical), place.limit), "&")
 	q := l.query
 	if slices.Contains(q.Sources, record.Self) {
 		x.caller.showSelf(&scope)
 	}
 	q.Scope = scope
 
-	leave, err := a.scans.enter(x.r.Context(), x.caller.key)
+	turn, err := a.gate.enter(x.r.Context(), x.caller.key)
 	if err != nil {
 		return err
 	}
-	defer leave()
+	defer turn.leave()
 	s, err := a.store()
 	if err != nil {
 		return err
 	}
-	p := &page{a: a, x: x, listing: l, place: place, leave: leave}
+	p := &page{a: a, x: x, listing: l, place: place, turn: turn}
 	if p.gaps, p.incomplete, err = visibleGaps(x.r.Context(), s, &q); err != nil {
 		return err
 	}
@@ -94,6 +94,20 @@ func (a *API) goOn(place *marker, l *listing) (*listing, error) {
 	next.limit, next.pretty = l.limit, l.pretty
 	*place = *m
 	return next, nil
+}
+
+// redactQuery returns a canonical query with the secrets taken out of its values.
+func (a *API) redactQuery(canonical string) string {
+	values, err := url.ParseQuery(canonical)
+	if err != nil { // it was written by Encode
+		return ""
+	}
+	for name, list := range values {
+		for i, value := range list {
+			list[i] = a.config.Redact(name, value)
+		}
+	}
+	return values.Encode()
 }
 
 // visibleGaps returns the gaps in the range of q, whatever its filters, that

@@ -198,6 +198,17 @@ func TestLinkLeadsToTheNextPageBehindAPrefix(t *testing.T) {
 	}
 }
 
+// Two slashes would begin the name of a host (RFC 3986, section 4.2).
+func TestLinkNeverLeadsToAnotherHost(t *testing.T) {
+	srv := serve(t, opened(t, calls(3, nil)...), func(c *auditapi.Config) {
+		c.OriginalPath = func(r *http.Request) string { return "//auditlogs" + r.URL.EscapedPath() }
+	})
+	res, _ := srv.do("GET", "/v1/p1/logs?limit=2", token(t, nil))
+	if link := res.Header.Get("Link"); !strings.HasPrefix(link, "</auditlogs/v1/p1/logs?") {
+		t.Errorf("Link is %q", link)
+	}
+}
+
 func TestEmptyStoreAnswersAnEmptyCompleteList(t *testing.T) {
 	srv := serve(t, opened(t), nil)
 	for path, want := range map[string]string{

@@ -136,13 +136,13 @@ func (a *API) whoami(x *exchange) error {
 }
 
 // health answers GET /healthz.
-func (a *API) health(w http.ResponseWriter, _ *http.Request) {
+func (a *API) health(w http.ResponseWriter, r *http.Request) {
 	s, err := a.config.Store()
 	if err == nil {
 		err = s.Health()
 	}
 	if err != nil {
-		unavailable.because("%s", cut(err.Error(), maxDetail)).write(w)
+		unavailable.because("%s", cut(err.Error(), maxDetail)).write(w, r)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

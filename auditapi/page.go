@@ -6,7 +6,9 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/auditgate/auditgate/record"
@@ -17,11 +19,16 @@ const (
 	// pageBuffer is how much of a page is held back, in bytes, and one record
 	// more. A page that fits is sent when it is finished. Of a longer one the end
 	// is looked up, without bodies, before the beginning is sent: the marker stands
-	// in a header, too.
+	// in a header, too. The rest is read as much at a time, and not while the
+	// client takes what was read.
 	pageBuffer = 1 << 20
-	// writeTimeout is how long a client may take to accept one record of a long
-	// page, for which the store is kept reading.
-	writeTimeout = 30 * time.Second
+	// writePiece is how much is written at a time, in bytes, and writeTimeout how
+	// long the client may take to accept it. The time is long because the kernel
+	// holds up to 4 MB and accepts nothing until a third of them is gone: a client
+	// that reads 16 kB/s was seen to stand still for 110 s. A server with a write
+	// timeout keeps that instead, for the whole answer.
+	writePiece   = 16 << 10
+	writeTimeout = 3 * time.Minute
 )
 
 // page is one answer of a listing, while it is written.
@@ -30,7 +37,7 @@ type page struct {
 	x       *exchange
 	listing *listing
 	place   marker // where the page begins
-	leave   func() // ends the scan's turn
+	turn    *turn
 
 	gaps       []*record.Record
 	incomplete bool // because of gaps
@@ -51,7 +58,6 @@ func (p *page) write(s store.Store, q record.Query) error {
 		return err
 	}
 	if p.out.Len() < pageBuffer {
-		p.leave()
 		return p.finish(&at)
 	}
 	return p.stream(s, q, &at)
@@ -67,39 +73,51 @@ func (p *page) stream(s store.Store, q record.Query, at *reach) error {
 		return err
 	}
 	p.header(&end)
-	controller := http.NewResponseController(p.x.w)
-	defer func() { _ = controller.SetWriteDeadline(time.Time{}) }()
-	flush := func() error {
-		_ = controller.SetWriteDeadline(time.Now().Add(writeTimeout)) // where the server can
-		_, err := p.x.w.Write(p.out.Bytes())
-		p.out.Reset()
-		return err
-	}
-	if err := flush(); err != nil {
-		return err
-	}
-	left := end.count
-	if left > 0 {
+	q.Bodies = bodies
+	for left := end.count; left > 0; {
+		if err := p.flush(); err != nil {
+			return err
+		}
+		if err := p.turn.resume(ctx); err != nil {
+			return err
+		}
 		var failed error
-		q.Bodies = bodies
-		_, err = scan(ctx, s, &q, left, func(r *record.Record) bool {
+		next, err := scan(ctx, s, &q, left, func(r *record.Record) bool {
 			left--
-			if failed = p.add(r); failed == nil {
-				failed = flush()
-			}
-			return failed == nil && left > 0
+			failed = p.add(r)
+			return failed == nil && left > 0 && p.out.Len() < pageBuffer
 		})
 		if err = errors.Join(err, failed); err != nil {
 			return err
 		}
-	}
-	if left > 0 {
-		return errors.New("reading records: a page ended before its end")
+		if next.count == 0 && !next.stopped {
+			return errors.New("reading records: a page ended before its end")
+		}
+		q.Before = next.last
 	}
 	if err := p.tail(&end); err != nil {
 		return err
 	}
-	return flush()
+	return p.flush()
+}
+
+// flush sends what is in the buffer; others read the store meanwhile.
+func (p *page) flush() error {
+	p.turn.pause()
+	server, _ := p.x.r.Context().Value(http.ServerContextKey).(*http.Server)
+	controller := http.NewResponseController(p.x.w)
+	for piece := range slices.Chunk(p.out.Bytes(), writePiece) {
+		if server == nil || server.WriteTimeout <= 0 {
+			// Where the server can. None is taken back: the last one is for what the
+			// server itself still holds, and ends with the answer.
+			_ = controller.SetWriteDeadline(time.Now().Add(writeTimeout))
+		}
+		if _, err := p.x.w.Write(piece); err != nil {
+			return err
+		}
+	}
+	p.out.Reset()
+	return nil
 }
 
 // finish answers with what is in the buffer, which is the whole page.
@@ -109,7 +127,7 @@ func (p *page) finish(at *reach) error {
 		return err
 	}
 	p.x.w.Header().Set("Content-Length", strconv.Itoa(p.out.Len()))
-	_, _ = p.x.w.Write(p.out.Bytes()) // the writer remembers that the client has left
+	_ = p.flush() // the writer remembers that the client has left
 	return nil
 }
 
@@ -128,7 +146,8 @@ func (p *page) header(at *reach) {
 	if p.listing.pretty {
 		query.Set("pretty", "yes")
 	}
-	h.Set("Link", "<"+p.a.config.OriginalPath(p.x.r)+"?"+query.Encode()+`>; rel="next"`)
+	path := "/" + strings.TrimLeft(p.a.config.OriginalPath(p.x.r), "/") // with two, the first name would be a host
+	h.Set("Link", "<"+path+"?"+query.Encode()+`>; rel="next"`)
 }
 
 // add appends a record.

@@ -70,7 +70,8 @@ func (p *problemError) Error() string { return p.kind.name + ": " + p.detail }
 // trying again.
 const retryAfter = "1"
 
-func (p *problemError) write(w http.ResponseWriter) {
+// write answers r with the problem.
+func (p *problemError) write(w http.ResponseWriter, r *http.Request) {
 	body, err := json.Marshal(struct {
 		Type   string           `json:"type"`
 		Title  string           `json:"title"`
@@ -82,6 +83,9 @@ func (p *problemError) write(w http.ResponseWriter) {
 	}{problemBase + p.kind.name, p.kind.title, p.kind.status, p.detail, p.errors, p.state, p.reason})
 	if err != nil {
 		panic(err) // strings and numbers can always be written
+	}
+	if pretty, err := readPretty(r.URL.Query()); err == nil && pretty {
+		body = indent(body)
 	}
 	for name, value := range p.header {
 		w.Header().Set(name, value)

@@ -54,6 +54,14 @@ type server struct {
 
 func serve(t *testing.T, s store.Store, change func(*auditapi.Config)) *server {
 	t.Helper()
+	srv := unstarted(t, s, change)
+	srv.Start()
+	t.Cleanup(srv.Close)
+	return srv
+}
+
+func unstarted(t *testing.T, s store.Store, change func(*auditapi.Config)) *server {
+	t.Helper()
 	srv := &server{t: t}
 	config := goodConfig(s)
 	config.Audit = func(r *record.Record) {
@@ -68,8 +76,7 @@ func serve(t *testing.T, s store.Store, change func(*auditapi.Config)) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv.Server = httptest.NewServer(api)
-	t.Cleanup(srv.Close)
+	srv.Server = httptest.NewUnstartedServer(api)
 	return srv
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/auditgate/auditgate/auditapi"
 	"github.com/auditgate/auditgate/capture/identity"
+	"github.com/auditgate/auditgate/capture/redact"
 	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store"
 )
@@ -110,7 +111,7 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 			return fmt.Errorf("jwt: %w", err)
 		}
 	}
-	if _, err := auditapi.New(a.config(a.verifier, make([]byte, 32), nil)); err != nil {
+	if _, err := auditapi.New(a.config(a.verifier, make([]byte, 32))); err != nil {
 		return err
 	}
 	a.serve = sync.OnceValues(a.open)
@@ -207,10 +208,20 @@ func (a *API) open() (*auditapi.API, error) {
 			return nil, err
 		}
 	}
-	return auditapi.New(a.config(verifier, k.marker(), a.record))
+	redactor, err := redact.New(redact.Options{Key: k.redaction})
+	if err != nil {
+		return nil, err
+	}
+	c := a.config(verifier, k.marker())
+	c.Audit = a.record
+	c.Redact = func(name, value string) string {
+		value, _ = redactor.URL(value, name, nil)
+		return value
+	}
+	return auditapi.New(c)
 }
 
-func (a *API) config(v *identity.Verifier, markerKey []byte, audit func(*record.Record)) auditapi.Config {
+func (a *API) config(v *identity.Verifier, markerKey []byte) auditapi.Config {
 	roles := make(map[auditapi.Role][]string, len(a.Roles))
 	for role, values := range a.Roles {
 		roles[auditapi.Role(role)] = values
@@ -219,7 +230,7 @@ func (a *API) config(v *identity.Verifier, markerKey []byte, audit func(*record.
 		Store: a.store, Verifier: v,
 		RolesClaim: a.RolesClaim, Roles: roles, ProjectsClaim: a.ProjectsClaim, SourcesClaim: a.SourcesClaim, Restrict: a.Restrict,
 		MarkerKey: markerKey, MarkerTTL: time.Duration(a.MarkerTTL),
-		Audit: audit, ClientIP: clientIP, OriginalPath: originalPath, Log: a.app.logStore,
+		ClientIP: clientIP, OriginalPath: originalPath, Log: a.app.logStore,
 	}
 }
 
