@@ -38,10 +38,10 @@ const (
 // changes and delays nothing of what passes.
 //
 // One call is one record. A capture that a call meets while another one is open
-// (inside `handle`, or in `handle_errors`) joins it: the innermost source and
-// rules win. With a capture in `handle_errors` the record has the answer that
-// the client saw; without, it has the status of the error, and `status_source`
-// is `error`.
+// (inside `handle`) joins it: the innermost source and rules win. With a capture
+// in `handle_errors` the record has the answer that the client saw, under the
+// source that the call had before; without, it has the status of the error, and
+// `status_source` is `error`.
 //
 // It sets the placeholder `{audit.event_id}`, the id of the record to come, for
 // the handlers behind it:
@@ -181,10 +181,9 @@ var errGoexit = errors.New("the handler ended its goroutine")
 
 // join lets this capture take part in an exchange that another one opened.
 func (c *Capture) join(x *capture.Exchange, rules *capture.Rules, w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if !x.Join(rules) {
-		return next.ServeHTTP(w, r)
+	if x.Join(rules) {
+		caddyhttp.SetVar(r.Context(), captureVar, c)
 	}
-	caddyhttp.SetVar(r.Context(), captureVar, c)
 	w, answering := x.Answer(w)
 	if !answering {
 		return next.ServeHTTP(w, r)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -59,9 +60,12 @@ gateway. A token cannot be taken back: keep its time short.
 	sources := flags.StringSlice("source", nil, "Sources that the token may see (default: all that are not restricted)")
 	ttl := flags.Duration("ttl", 15*time.Minute, "How long the token is good, at most 720h")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		dir, err := keysDir(*config, *adapter)
+		dir, foreign, err := readConfig(*config, *adapter)
 		if err != nil {
 			return err
+		}
+		if foreign {
+			fmt.Fprintln(cmd.ErrOrStderr(), "This configuration has an audit API with a jwt block: it accepts the tokens of that issuer, and not this one.")
 		}
 		if _, err := os.Stat(dir); err != nil {
 			return fmt.Errorf("there are no keys in %s: start the gateway first, run this as its user, and name its configuration with --config", dir)
@@ -80,8 +84,9 @@ gateway. A token cannot be taken back: keep its time short.
 	return cmd
 }
 
-// keysDir returns the directory of the keys that a configuration names.
-func keysDir(config, adapter string) (string, error) {
+// readConfig returns the directory of the keys that a configuration names, and
+// whether it has an audit API that takes the tokens of somebody else.
+func readConfig(config, adapter string) (keys string, foreign bool, err error) {
 	var c struct {
 		Apps struct {
 			Auditgate struct {
@@ -92,13 +97,34 @@ func keysDir(config, adapter string) (string, error) {
 	if config != "" {
 		raw, _, _, err := caddycmd.LoadConfig(config, adapter)
 		if err != nil {
-			return "", err
+			return "", false, err
 		}
-		if err := json.Unmarshal(raw, &c); err != nil {
-			return "", fmt.Errorf("reading %s: %w", config, err)
+		var all any
+		if err := errors.Join(json.Unmarshal(raw, &c), json.Unmarshal(raw, &all)); err != nil {
+			return "", false, fmt.Errorf("reading %s: %w", config, err)
+		}
+		foreign = hasForeignTokens(all)
+	}
+	keys, err = absolute(c.Apps.Auditgate.Keys, "auditgate-keys")
+	return keys, foreign, err
+}
+
+// hasForeignTokens looks for an audit API with a jwt block anywhere in config.
+func hasForeignTokens(config any) bool {
+	switch v := config.(type) {
+	case []any:
+		return slices.ContainsFunc(v, hasForeignTokens)
+	case map[string]any:
+		if v["handler"] == "audit_api" && v["jwt"] != nil {
+			return true
+		}
+		for _, inner := range v {
+			if hasForeignTokens(inner) {
+				return true
+			}
 		}
 	}
-	return absolute(c.Apps.Auditgate.Keys, "auditgate-keys")
+	return false
 }
 
 // token makes a token of the gateway's own key.

@@ -169,12 +169,13 @@ func (x *Exchange) uploaded() *side {
 }
 
 // Join lets the rules of an inner capture win over those that the exchange
-// began with, for what passes from now on. It reports whether the exchange is
-// open: one that has ended cannot be joined.
+// began with, for what passes from now on. It reports whether it did: one that
+// has ended cannot be joined, and one that has failed is only answered, so that
+// a call is found under the source that it was made to, whoever answers.
 func (x *Exchange) Join(rules *Rules) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.phase == done {
+	if x.phase != open || x.answered {
 		return false
 	}
 	x.rules = rules

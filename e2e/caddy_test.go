@@ -133,3 +133,28 @@ func (g *gateway) raw(t *testing.T, target, headers string) (status, body string
 	}
 	return res.Status, string(content)
 }
+
+// A call is found under the source that it was made to, whoever answers its
+// error: else the failures of a restricted source would be seen by everybody.
+func TestErrorRouteAnswersUnderTheSourceOfTheCall(t *testing.T) {
+	g := newGateway(t)
+	g.write(g.traffic + ` {
+	audit_capture front
+	handle /vault/* {
+		audit_capture vault
+		error "sealed" 403
+	}
+	handle_errors {
+		audit_capture front
+		respond "no entry: {err.status_code}" 418
+	}
+}
+`)
+	g.start()
+	g.bearer = g.token("auditor")
+	g.raw(t, "/vault/x", "X-Correlation-Id: sealed")
+	r := g.withHeader(t, "X-Correlation-Id", "sealed")
+	if r.Source != "vault" || r.Status != 418 || r.StatusSource != "" || string(r.ResponseBody.Content) != "no entry: 403" {
+		t.Errorf("the record is %+v", r)
+	}
+}

@@ -23,10 +23,10 @@ import (
 const MinHMACSecret = 32
 
 const (
-	minRSABits    = 2048 // RFC 7518, section 3.3
-	maxRSABits    = 8192 // larger ones only cost time
-	maxKeys       = 64   // of one set; a token without a key id is tried with each that fits
-	maxJWKSLen    = 1 << 20
+	minRSABits = 2048 // RFC 7518, section 3.3
+	maxRSABits = 8192 // larger ones only cost time
+	maxKeys    = 64   // of one set; a token without a key id is tried with each that fits
+	maxJWKSLen = 1 << 20
 )
 
 // algorithms are all that a Verifier can check, in the order in which messages

@@ -2,10 +2,14 @@
 package main
 
 import (
+	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/auditgate/auditgate"
 )
 
-func main() { caddycmd.Main() }
+func main() {
+	caddy.CustomBinaryName = "auditgate"
+	caddycmd.Main()
+}
