@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/auditgate/auditgate/capture/redact"
 	"github.com/auditgate/auditgate/record"
 )
 
@@ -46,10 +47,7 @@ func copyHeaders(h http.Header) record.Headers {
 
 // cut returns s, or its first limit bytes and a remark.
 func cut(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	return fmt.Sprintf("%s (cut, %d bytes)", strings.ToValidUTF8(s[:limit], ""), len(s))
+	return redact.Cut(s, limit)
 }
 
 // requestID returns the component's own name for the call, else the client's.

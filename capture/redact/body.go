@@ -61,11 +61,7 @@ func (r *Redactor) Body(in Body) Result {
 	}
 	j := r.start(in.Side, "/", nil)
 	j.records = strings.Contains(in.ContentType, "json-seq")
-	reason := j.body(content, in.Truncated, k)
-	changed := len(j.edits) > 0
-	if reason == "" {
-		content = j.apply(content)
-	}
+	content, changed, reason := j.body(content, in.Truncated, k)
 	places := j.end()
 	if reason != "" {
 		return Result{State: record.BodyWithheld, Reason: reason, Changed: true}
@@ -85,36 +81,41 @@ func opaque(in Body) Result {
 	return Result{Content: in.Content, State: record.BodyBinary}
 }
 
-// body finds the secrets in a body, or returns why it cannot be kept.
-func (j *job) body(content []byte, cut bool, k kind) (reason string) {
-	switch {
-	case k == other || k > jsonBody && !isText(content):
-		return record.ReasonType
-	case k == jsonBody || k > jsonBody && beginsWith(content, `{["`):
-		if j.json(content, cut, 0) {
-			return ""
+// body returns a body without its secrets and whether there were any, or why
+// it cannot be kept.
+func (j *job) body(content []byte, cut bool, k kind) (kept []byte, changed bool, reason string) {
+	if k == other || k > jsonBody && !isText(content) {
+		return nil, false, record.ReasonType
+	}
+	ok := (k == jsonBody || k > jsonBody && beginsWith(content, `{["`)) && j.json(content, cut, 0)
+	if !ok && k == form {
+		pairs := bytes.TrimRight(content, "\r\n") // the end of a file is not part of a value
+		j.pairs(pairs, cut, 0)
+		if ok = bytes.IndexByte(pairs, '=') >= 0 && bytes.IndexByte(pairs, '\n') < 0; !ok {
+			// curl -d says form, whatever it sends: it may be other text as well.
+			changed = len(j.edits) > 0
+			content = j.apply(content)
+			j.edits = j.edits[:0]
 		}
 	}
-	ok := false
+	if !ok && !j.other(content, cut, k) {
+		return nil, false, record.ReasonUnparsable
+	}
+	return j.apply(content), changed || len(j.edits) > 0, ""
+}
+
+// other finds the secrets in a body that is no JSON, and reports whether the
+// rest can be kept.
+func (j *job) other(content []byte, cut bool, k kind) bool {
 	switch k {
-	case form:
-		// curl -d says form, whatever it sends.
-		if bytes.IndexByte(content, '=') >= 0 && bytes.IndexByte(content, '\n') < 0 {
-			j.pairs(content, cut, 0)
-			return ""
-		}
-		ok = j.text(content, cut, 0, plainText)
-	case plain:
-		ok = j.text(content, cut, 0, plainText)
+	case form, plain:
+		return j.text(content, cut, 0, plainText)
 	case page:
-		ok = j.text(content, cut, 0, markup)
+		return j.text(content, cut, 0, markup)
 	case columns:
-		ok = j.text(content, cut, 0, table)
+		return j.text(content, cut, 0, table)
 	}
-	if !ok {
-		return record.ReasonUnparsable
-	}
-	return ""
+	return false
 }
 
 // kind is what a content type says about how to look for secrets.

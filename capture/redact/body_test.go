@@ -63,6 +63,17 @@ func TestBodyKeepsWhatIsNotSecret(t *testing.T) {
 		{"application/json", `{"next":"/login?to=https%3A%2F%2Fh%2F%3Ftoken%3DCaNaRy-7f3k%26x%3D1"}`, `{"next":"/login?to=https%3A%2F%2Fh%2F%3Ftoken%3D` + h + `%26x%3D1"}`, []string{"/next/token"}},
 		{"application/json", `{"message":"invalid token: expired","error":"password=none of these"}`, `{"message":"invalid token: expired","error":"password=` + value(t, "none") + ` of these"}`, []string{"/error/password"}},
 		{"application/json", "\xEF\xBB\xBF" + `{"password":"CaNaRy-7f3k"}`, "\xEF\xBB\xBF" + `{"password":"` + h + `"}`, []string{"/password"}},
+		{"application/json", `{"http://u:CaNaRy@h/":{"token":"CaNaRy-7f3k","b":"c"},"d":{"pin":"x"}}`, `{"http://` + value(t, "u:CaNaRy") + `@h/":{"token":"` + h + `","b":"c"},"d":{"pin":"` + value(t, "x") + `"}}`, []string{"", "/http:~1~1" + value(t, "u:CaNaRy") + "@h~1/token", "/d/pin"}},
+		{"application/json", `[{"a":{"token=CaNaRy-7f3k":1}}]`, `[{"a":{"token=` + h + `":1}}]`, []string{"/0/a/token"}},
+		{"application/json", `{"{\"password\":\"CaNaRy-7f3k\"}":{"pin":"x"}}`, `{"{\"password\":\"` + h + `\"}":{"pin":"` + value(t, "x") + `"}}`, []string{"/password", `/{"password":"` + h + `"}/pin`}},
+		{"application/json", `{"http://CaNaRy-7f3k@h/?password":"x"}`, `{"http://` + h + `@h/?password":"` + value(t, "x") + `"}`, []string{"", "/http:~1~1" + h + "@h~1?password"}},
+		{"application/json", `{"m":"Invalid input: {\"password\": \"CaNaRy-7f3k\", \"a\": 1}"}`, `{"m":"Invalid input: {\"password\": \"` + h + `\", \"a\": 1}"}`, []string{"/m/password"}},
+		{"application/json", `{"m":"body was {'a': 1, 'password': 'CaNaRy-7f3k'}"}`, `{"m":"body was {'a': 1, 'password': '` + h + `'}"}`, []string{"/m/password"}},
+		{"application/json", `{"m":"got {u'password': u'CaNaRy-7f3k'}"}`, `{"m":"got {u'password': u'` + h + `'}"}`, []string{"/m/password"}},
+		{"application/json", `{"m":"\ufeff{\"token\":[\"a\", 1]}"}`, `{"m":"\ufeff{\"token\":` + value(t, `["a", 1]`) + `}"}`, []string{"/m/token"}},
+		{"application/json", "{\"m\":\"\u00a0{\\\"token\\\"=>\\\"CaNaRy-7f3k\\\"}\"}", "{\"m\":\"\u00a0{\\\"token\\\"=>\\\"" + h + "\\\"}\"}", []string{"/m/token"}},
+		{"application/json", `{"m":"don't trust the \"token\" or 'password' of //h/x, it's: a"}`, `{"m":"don't trust the \"token\" or 'password' of //h/x, it's: a"}`, nil},
+		{"application/json", `{"m":"see //u:p@h/ and a//b@c"}`, `{"m":"see //` + value(t, "u:p") + `@h/ and a//b@c"}`, []string{"/m"}},
 		{"", `{"password":"CaNaRy-7f3k"}`, `{"password":"` + h + `"}`, []string{"/password"}},
 		{"text/plain", `["a",{"password":"CaNaRy-7f3k"}]`, `["a",{"password":"` + h + `"}]`, []string{"/1/password"}},
 		{"image/png", `{"password":"CaNaRy-7f3k"}`, `{"password":"` + h + `"}`, []string{"/password"}},
@@ -90,7 +101,10 @@ func TestBodyKeepsWhatIsNotSecret(t *testing.T) {
 			continue
 		}
 		for i := range test.places {
-			test.places[i] = "request_body:" + test.places[i]
+			if test.places[i] != "" {
+				test.places[i] = ":" + test.places[i]
+			}
+			test.places[i] = "request_body" + test.places[i]
 		}
 		if diff := cmp.Diff(test.places, res.Redacted); diff != "" {
 			t.Errorf("%s: places (-want +got):\n%s", test.in, diff)
@@ -120,6 +134,8 @@ func TestBodyWithholdsWhatItCannotRead(t *testing.T) {
 		{"application/xml", `<user><ns:token a="b">x</ns:token></user>`, record.ReasonUnparsable},
 		{"text/html", `<input type="password" name="p" value="x">`, record.ReasonUnparsable},
 		{"text/html", `<entry key="db.password">x</entry>`, record.ReasonUnparsable},
+		{"text/plain", "--x\r\nContent-Disposition: form-data; name=password\r\n\r\nx\r\n--x--", record.ReasonUnparsable},
+		{"text/html", "<input type=hidden name=token value=x>", record.ReasonUnparsable},
 		{"text/plain", "a\x00b", record.ReasonType},
 		{"text/plain; charset=latin1", "caf\xe9", record.ReasonType},
 		{"", "\x7fELF\xff\x00", record.ReasonType},

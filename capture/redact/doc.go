@@ -23,15 +23,16 @@
 //
 // # Where it is looked for
 //
-//   - JSON is read in one pass by a validating scanner. Strings that hold JSON,
-//     or name=value as URLs do, are searched as well. What is not JSON is
-//     withheld.
+//   - JSON is read in one pass by a validating scanner. Strings and names that
+//     hold JSON, or name=value as URLs do, are searched as well. What is not
+//     JSON is withheld.
 //   - Forms and queries are read pair by pair; values that hold JSON or URLs
-//     are searched as well.
+//     are searched as well. A form on several lines is then scanned as text,
+//     since that is what it may be.
 //   - Other text is scanned: see the rule at the function text.
 //   - Images, audio, video and fonts are kept as they are. All else is withheld.
 //
-// The beginning of a body is searched like a whole one. A secret that the cut
-// went through is dropped, and so is what may become one: half a name in JSON,
-// half the authority of a URL.
+// The beginning of a body, or of a line that [Cut] has cut, is searched like a
+// whole one. A secret that the cut went through is dropped, and so is what may
+// become one: half a name in JSON, half the authority of a URL.
 package redact

@@ -5,21 +5,42 @@ import "bytes"
 // extent returns the value that begins at value and belongs to the name that
 // begins at name: see the rule at text. Quotes are not part of it.
 func extent(in []byte, name, value int, d dialect) (from, to int) {
-	rest := in[value:]
-	if hasValue(rest) {
+	if hasValue(in[value:]) && endsValue(in, value+valueSize) {
 		return value, value + valueSize
 	}
-	slashes := skip(in, value, `\`) - value
-	if q := value + slashes; q < len(in) && bytes.IndexByte([]byte("\"'`"), in[q]) >= 0 {
-		return q + 1, closingQuote(in, q+1, slashes)
+	open := value // behind the u of Python's u'text'
+	if d == embedded && value+1 < len(in) && folded[in[value]] != 0 && in[value+1] == '\'' {
+		open++
+	}
+	slashes := skip(in, open, `\`) - open
+	open += slashes
+	inURL := name > 0 && bytes.IndexByte([]byte("?&#;"), in[name-1]) >= 0
+	end := value // where the search for the end goes on
+	switch {
+	case open < len(in) && bytes.IndexByte([]byte("\"'`"), in[open]) >= 0:
+		to = closingQuote(in, open+1, slashes)
+		// Before a letter it closes nothing: password="a"b is not quoted.
+		if end = min(to+slashes+1, len(in)); end == len(in) || folded[in[end]] == 0 {
+			return open + 1, to
+		}
+	case !inURL && value < len(in) && (in[value] == '{' || in[value] == '['):
+		if end = closingBracket(in, value); endsValue(in, end) {
+			return value, end
+		}
 	}
 	switch {
-	case d == embedded || name > 0 && bytes.IndexByte([]byte("?&#;"), in[name-1]) >= 0:
-		return value, word(in, value)
-	case len(rest) > 0 && (rest[0] == '{' || rest[0] == '['):
-		return value, closingBracket(in, value)
+	case inURL && in[name-1] == '&' && d == plainText:
+		return value, trimEnd(in, value, end+untilAny(in[end:], "&\n"))
+	case inURL || d == embedded:
+		return value, word(in, end)
 	}
-	return value, lines(in, name, value, d)
+	return value, lines(in, name, end, d)
+}
+
+// endsValue reports whether what stands at i ends a value that stands before it.
+func endsValue(in []byte, i int) bool {
+	i = skip(in, i, " \t")
+	return i == len(in) || bytes.IndexByte([]byte("\r\n,;)]}<>&\"'`\\"), in[i]) >= 0
 }
 
 // closingQuote returns where the text ends whose opening quote stands before i

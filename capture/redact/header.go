@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/auditgate/auditgate/record"
@@ -49,11 +50,35 @@ func (j *job) credentials(f *record.Field) string {
 	}
 	secret := j.hold(credentials)
 	j.scratch = j.scratch[:0]
-	if len(secret) == 0 || isValue(secret) {
+	if len(secret) == 0 || credentials == f.Value && isValue(secret) {
 		return f.Value
 	}
 	j.note()
 	return j.r.Value(secret)
+}
+
+// Cut returns s, or its first limit bytes and a remark. [Redactor] knows the
+// remark: of what the cut has left of a secret it keeps nothing.
+func Cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:limit], "") + remark + strconv.Itoa(len(s)) + remarkEnd
+}
+
+const remark, remarkEnd = " (cut, ", " bytes)"
+
+// beforeRemark returns the length of text without the remark of [Cut].
+func beforeRemark(text string) (n int, cut bool) {
+	rest, ok := strings.CutSuffix(text, remarkEnd)
+	if !ok {
+		return len(text), false
+	}
+	n = strings.LastIndex(rest, remark)
+	if n < 0 || strings.Trim(rest[n+len(remark):], "0123456789") != "" {
+		return len(text), false
+	}
+	return n, true
 }
 
 // hold returns a copy of text in scratch.
@@ -65,13 +90,14 @@ func (j *job) hold(text string) []byte {
 
 // line returns one line of text, such as a URL, free of secrets.
 func (j *job) line(text string) string {
-	in := j.hold(text)
-	if mayHoldPairs(in) || isCoded(in) || beginsWith(in, `{["`) {
-		if !j.search(in, false, 0, percentCoding) {
+	n, cut := beforeRemark(text)
+	in := j.hold(text[:n])
+	if cut || mayHoldPairs(in) || isCoded(in) || beginsWith(in, `{["`) {
+		if !j.search(in, cut, 0, percentCoding) {
 			j.hide(0, len(in), in, "")
 		}
 		if len(j.edits) > 0 {
-			text = string(j.apply(in))
+			text = string(j.apply(in)) + text[n:]
 		}
 	}
 	j.edits, j.scratch = j.edits[:0], in[:0]

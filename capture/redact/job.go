@@ -223,12 +223,16 @@ func (j *job) apply(text []byte) []byte {
 	if len(j.edits) == 0 {
 		return text
 	}
-	out := make([]byte, 0, len(text)+len(j.edits)*(valueSize+2))
-	done := 0
-	for _, e := range j.edits {
-		out = append(out, text[done:e.from]...)
+	return splice(text, 0, len(text), j.edits)
+}
+
+// splice returns text[from:to] as changed by edits, all of which stand in it.
+func splice(text []byte, from, to int, edits []edit) []byte {
+	out := make([]byte, 0, to-from+len(edits)*(valueSize+2))
+	for _, e := range edits {
+		out = append(out, text[from:e.from]...)
 		out = append(out, e.with...)
-		done = e.to
+		from = e.to
 	}
-	return append(out, text[done:]...)
+	return append(out, text[from:to]...)
 }

@@ -23,8 +23,9 @@ type scanner struct {
 	depth int // of objects and arrays
 	// secret is true within a secret value, where nothing is judged any more.
 	secret bool
-	// pairs is true where some string may hold name=value.
-	pairs bool
+	// equals, quotes and users are true where some string may hold name=value,
+	// 'name': value or user information; telling where one of them is.
+	equals, quotes, users, telling bool
 	// high collects the high bits of strings: whether all is ASCII.
 	high uint64
 }
@@ -34,12 +35,12 @@ type scanner struct {
 // beginning. It reports whether in is what it should be; if not, nothing is
 // edited.
 func (j *job) json(in []byte, cut bool, nesting int) bool {
-	s := scanner{job: j, in: in, level: nesting, pairs: mayHoldPairs(in)}
-	edits, places, path := len(j.edits), len(j.places), len(j.path)
+	s := scanner{job: j, in: in, level: nesting, equals: mayHold(in, '='), quotes: mayHold(in, '\''), users: mayHoldUsers(in)}
+	s.telling = s.equals || s.quotes || s.users
+	edits, places, path, levels := len(j.edits), len(j.places), len(j.path), len(j.levels)
 	j.levels = append(j.levels, level{in, true, path})
 	end := s.stream()
-	j.levels = j.levels[:len(j.levels)-1]
-	j.path = j.path[:path]
+	j.levels, j.path = j.levels[:levels], j.path[:path]
 	if end != invalid && (end != ended || cut) && (s.high&highBits == 0 || utf8.Valid(in)) {
 		return true
 	}
@@ -134,7 +135,14 @@ func (s *scanner) object(i, at int) int {
 			}
 			return next
 		}
-		name := s.in[from : next-1]
+		name, secret, levels := s.in[from:next-1], false, len(s.levels)
+		s.path[at] = step{from, next - 1}
+		if !s.secret {
+			if escaped || opens(name) || s.telling && s.tells(name) {
+				s.searchName(at, from, next-1)
+			}
+			secret = s.secretName(name, escaped)
+		}
 		if i = s.space(next); i >= len(s.in) {
 			return ended
 		}
@@ -142,11 +150,13 @@ func (s *scanner) object(i, at int) int {
 			return invalid
 		}
 		i = s.space(i + 1)
-		s.path[at] = step{from, next - 1}
-		if !s.secret && s.secretName(name, escaped) {
+		if secret {
 			i = s.hidden(i)
 		} else {
 			i = s.value(i)
+		}
+		if len(s.levels) > levels {
+			s.levels = s.levels[:levels]
 		}
 		if i < 0 {
 			return i
@@ -189,6 +199,20 @@ func (s *scanner) array(i, at int) int {
 	}
 }
 
+// searchName searches the name in[from:to], which is the step at of path. What is
+// found is hidden in the path too, for as long as its levels are listed.
+func (s *scanner) searchName(at, from, to int) {
+	edits := len(s.edits)
+	s.path = s.path[:at] // what stands in a name belongs to the object
+	s.inside(from, s.in[from:to], false)
+	s.path = append(s.path, step{from, to})
+	if len(s.edits) > edits {
+		redacted := splice(s.in, from, to, s.edits[edits:])
+		s.path[at] = step{0, len(redacted)}
+		s.levels = append(s.levels, level{redacted, true, at}, level{s.in, true, at + 1})
+	}
+}
+
 // secretName judges a name, which is escaped as it stands.
 func (s *scanner) secretName(name []byte, escaped bool) bool {
 	if !escaped {
@@ -220,34 +244,6 @@ func (s *scanner) hidden(i int) int {
 	}
 	mark := len(s.scratch)
 	s.hide(i+1, end-1, s.decode(jsonCoding, s.in[i+1:end-1]), "")
-	s.scratch = s.scratch[:mark]
-	return end
-}
-
-// text reads a string, and searches what may be written in it.
-func (s *scanner) text(i int) int {
-	end, escaped := s.quoted(i + 1)
-	if s.secret || end == invalid {
-		return end
-	}
-	raw, cut := s.in[i+1:], true
-	if end != ended {
-		raw, cut = s.in[i+1:end-1], false
-	}
-	if !escaped && !cut && (len(raw) == 0 || raw[0] != '{' && raw[0] != '[' && raw[0] != ' ') &&
-		(!s.pairs || !mayHoldPairs(raw)) {
-		return end
-	}
-	mark, edits := len(s.scratch), len(s.edits)
-	plain := s.decode(jsonCoding, raw)
-	switch {
-	case s.search(plain, cut, s.level+1, jsonCoding):
-		jsonCoding.outward(s.edits[edits:], raw, i+1)
-	case cut:
-		s.drop(i, len(s.in))
-	default:
-		s.hide(i+1, end-1, plain, "")
-	}
 	s.scratch = s.scratch[:mark]
 	return end
 }

@@ -103,8 +103,9 @@ func documents(yield func(doc string) bool) {
 	for _, text := range []string{
 		"https://h/p?a=b&token=" + canary, "https://h/p#access_token=" + canary, "https://ada:" + canary + "@h/p", "password=" + canary,
 		"/cb?next=https%3A%2F%2Fh%2F%3Ftoken%3D" + canary, "sig=" + canary + "&x=y", `see \"https://h/?token=` + canary + `\" now`,
+		"//ada:" + canary + "@h/p", `INFO {\"password\": \"` + canary + `\"}`, "body was {'a': {'password': '" + canary + "'}}", `\u00a0{\"a\":\"{\\\"password\\\":\\\"` + canary + `\\\"}\"}`,
 	} {
-		if !yield(`{"x":"` + text + `","y":1}`) {
+		if !yield(`{"x":"`+text+`","y":1}`) || !yield(`{"`+text+`":{"x":1}}`) {
 			return
 		}
 	}
@@ -145,6 +146,22 @@ func TestNoSecretSurvivesAnywhereInJSON(t *testing.T) {
 		}
 		if json.Valid([]byte(doc)) && !json.Valid(res.Content) {
 			t.Fatalf("%s\nis no JSON any more: %s", doc, res.Content)
+		}
+	}
+}
+
+func TestNamesOfSecretsAreTold(t *testing.T) {
+	for _, name := range []string{
+		"passwords", "password1", "new_password2", "passwordConfirmation", "user[password_confirmation]", "password_hash",
+		"secrets", "tokens", "cookies", "credential", "credentials", "sessionId", "kubeconfig", "connection_string", "signature",
+	} {
+		if got, _ := newRedactor(t).Query(name+"=x", nil); got != name+"="+value(t, "x") {
+			t.Errorf("kept %s", got)
+		}
+	}
+	for _, name := range []string{"id", "code", "key", "order_id", "session", "max_tokens", "x-amz-credential", "password_policy", "hash", "description"} {
+		if got, _ := newRedactor(t).Query(name+"=x", nil); got != name+"=x" {
+			t.Errorf("%s became %s", name, got)
 		}
 	}
 }

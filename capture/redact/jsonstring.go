@@ -10,6 +10,47 @@ const (
 	highBits = 0x8080808080808080
 )
 
+// text reads a string, and searches what may be written in it.
+func (s *scanner) text(i int) int {
+	end, escaped := s.quoted(i + 1)
+	if s.secret || end == invalid {
+		return end
+	}
+	if end == ended {
+		s.inside(i+1, s.in[i+1:], true)
+	} else if raw := s.in[i+1 : end-1]; escaped || opens(raw) || s.telling && s.tells(raw) {
+		s.inside(i+1, raw, false)
+	}
+	return end
+}
+
+// opens reports whether a string may hold JSON from its first byte on.
+func opens(raw []byte) bool {
+	return len(raw) > 0 && (raw[0] == '{' || raw[0] == '[' || raw[0] == ' ')
+}
+
+// tells reports whether a string without escapes may hold a secret elsewhere.
+// Most hold none.
+func (s *scanner) tells(raw []byte) bool {
+	return s.equals && mayHold(raw, '=') || s.quotes && mayHold(raw, '\'') || s.users && mayHoldUsers(raw)
+}
+
+// inside searches the string of which raw, at the index from, stands between
+// the quotes. With cut, raw is only its beginning.
+func (s *scanner) inside(from int, raw []byte, cut bool) {
+	mark, edits := len(s.scratch), len(s.edits)
+	plain := s.decode(jsonCoding, raw)
+	switch {
+	case s.search(plain, cut, s.level+1, jsonCoding):
+		jsonCoding.outward(s.edits[edits:], raw, from)
+	case cut:
+		s.drop(from-1, len(s.in))
+	default:
+		s.hide(from, from+len(raw), plain, "")
+	}
+	s.scratch = s.scratch[:mark]
+}
+
 // quoted reads a string from the index behind its opening quote. Eight bytes are
 // looked at at once, since most of a body is strings.
 func (s *scanner) quoted(i int) (end int, escaped bool) {

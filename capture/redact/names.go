@@ -27,14 +27,16 @@ var defaultFields = []string{
 	// Passwords that do not end in the word.
 	"pass", "admin_pass", "root_pass", "user_pass", "db_pass",
 	"passcode", "pin", "otp", "totp", "cvv", "cvc",
+	// Secrets of no one kind, and several at once.
+	"secrets", "credential", "credentials", "kubeconfig",
 	// Tokens.
-	"token", "id_token", "api_token", "security_token", "csrf_token", "xsrf_token", "jwt",
+	"token", "tokens", "cookies", "session_id", "id_token", "api_token", "security_token", "csrf_token", "xsrf_token", "jwt",
 	// Keys.
 	"auth_key", "account_key", "signing_key", "encryption_key", "master_key", "client_key_data",
 	// OAuth and SAML: what is exchanged for a token.
 	"assertion", "client_assertion", "code_verifier", "device_code", "saml_response",
 	// Signatures that make a URL a credential.
-	"sig", "temp_url_sig", "x_amz_signature", "x_goog_signature", "x_amz_security_token",
+	"sig", "signature", "temp_url_sig", "x_amz_signature", "x_goog_signature", "x_amz_security_token",
 	// What a new machine runs first: full of the above.
 	"user_data",
 }
@@ -43,6 +45,7 @@ var defaultFields = []string{
 // client_secret; "access_key" covers secret_access_key, not access_key_id.
 var endings = []string{
 	"password", "passwd", "passphrase", "pwd", "secret",
+	"passwords", "password1", "password2", "password_confirmation", "password_hash", "connection_string",
 	"access_token", "refresh_token", "auth_token", "session_token",
 	"api_key", "private_key", "secret_key", "access_key",
 }
@@ -83,6 +86,9 @@ func newNames(headers, fields []string) (*names, error) {
 				list.set[string(folded)] = true
 			}
 			if tail, third, ok := tailOf(folded); ok {
+				if len(folded) == 2 {
+					third = ^uint32(0)
+				}
 				n.tails[tail] |= third
 			}
 		}
@@ -98,16 +104,24 @@ func (n *names) harmless(name []byte) bool {
 }
 
 // tailOf returns a number for the last two bytes of name and a set for the one
-// before, the same in either case: of all, where that one does not count or is
-// not there. It is not ok where the last two are not letters or digits of ASCII.
+// that counts before them, the same in either case: of 0 where there is none,
+// of all where it is not known. It is not ok where the last two are not letters
+// or digits of ASCII.
 func tailOf[T []byte | string](name T) (tail int, third uint32, ok bool) {
-	if len(name) < 2 {
+	i := len(name) - 3
+	if i < -1 {
 		return 0, 0, false
 	}
-	a, b := name[len(name)-2], name[len(name)-1]
-	third = ^uint32(0)
-	if len(name) > 2 && folded[name[len(name)-3]] != 0 {
-		third = 1 << (name[len(name)-3] & 31)
+	a, b := name[i+1], name[i+2]
+	switch {
+	case i < 0:
+		third = 1
+	case folded[name[i]] != 0:
+		third = 1 << (name[i] & 31)
+	case i > 0 && name[i] < utf8.RuneSelf && folded[name[i-1]] != 0: // order_id
+		third = 1 << (name[i-1] & 31)
+	default:
+		third = ^uint32(0)
 	}
 	return int(a&31)<<5 | int(b&31), third, folded[a] != 0 && folded[b] != 0
 }

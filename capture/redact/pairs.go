@@ -12,14 +12,18 @@ const beforeName = "&;?#=,|(){}<>\"'` \t\r\n"
 // afterAuthority ends the authority of a URL, or the URL.
 const afterAuthority = "/?# \t\r\n\"'<>\\"
 
+// slashes stand before an authority, behind a scheme or without one.
+var slashes = []byte("//")
+
 // pairs finds the secrets in a form or a query: pairs of name and value, which
 // & separates (WHATWG URL, section 5.1). Some servers separate by ; too, so a
 // name may follow one, and a secret value goes on behind one. All of a URL may
 // be given: its path is a pair without a value.
 func (j *job) pairs(in []byte, cut bool, nesting int) {
 	i := 0
-	if head := in[:untilAny(in, "?#&=")]; bytes.Contains(head, []byte("://")) {
-		i = j.authority(in, 0, len(in), cut) // an & in it separates nothing
+	if mark := bytes.Index(in[:untilAny(in, "?#&=")], slashes); mark >= 0 && (cut || mayHold(in, '@')) {
+		stop := authorityEnd(in, mark)
+		i = j.authority(in, 0, stop, cut && stop == len(in)) // an & in it separates nothing
 	}
 	for i < len(in) {
 		end := i + until(in[i:], '&')
@@ -87,10 +91,21 @@ func (j *job) bare(in []byte, from, to int, cut bool, nesting int) {
 func (j *job) nested(in []byte, from, to int, cut bool, nesting int) {
 	mark, edits := len(j.scratch), len(j.edits)
 	raw := in[from:to]
+	if i := bytes.LastIndexByte(raw, '%'); cut && i >= 0 && i+3 > len(raw) {
+		raw = raw[:i] // half an escape stands for nothing
+	}
 	plain := j.decode(percentCoding, raw)
+	if cut {
+		plain = wholeRunes(plain)
+	}
 	switch {
 	case j.search(plain, cut, nesting+1, percentCoding):
-		percentCoding.outward(j.edits[edits:], raw, from)
+		found := j.edits[edits:]
+		toEnd := cut && len(found) > 0 && found[len(found)-1].to == len(plain)
+		percentCoding.outward(found, raw, from)
+		if toEnd {
+			found[len(found)-1].to = to // with what is left of a character
+		}
 	case cut:
 		j.drop(from, to)
 	default:
@@ -118,13 +133,19 @@ func (j *job) authority(in []byte, i, end int, cut bool) int {
 // in[i:end] (RFC 3986, section 3.2.1), or all of an authority that in is cut in:
 // an @ may have followed. Where there is none from is end.
 func userInformation(in []byte, i, end int, cut bool) (from, to int) {
+	if !cut && !mayHold(in[i:end], '@') {
+		return end, end
+	}
 	for {
-		mark := bytes.Index(in[i:end], []byte("://"))
+		mark := bytes.Index(in[i:end], slashes)
 		if mark < 0 {
 			return end, end
 		}
-		i += mark + 3
-		stop := i + untilAny(in[i:end], afterAuthority)
+		mark, i = i+mark, i+mark+2
+		if inPath(in, mark) {
+			continue
+		}
+		stop := authorityEnd(in[:end], mark)
 		if at := bytes.LastIndexByte(in[i:stop], '@'); at >= 0 {
 			return i, i + at
 		}
@@ -135,10 +156,22 @@ func userInformation(in []byte, i, end int, cut bool) (from, to int) {
 	}
 }
 
-// mayHoldPairs reports whether in may hold name=value or user information.
-func mayHoldPairs(in []byte) bool {
-	return bytes.IndexByte(in, '=') >= 0 || bytes.IndexByte(in, '@') >= 0 && bytes.Contains(in, []byte("://"))
+// authorityEnd returns where the authority ends that follows the slashes at
+// mark.
+func authorityEnd(in []byte, mark int) int {
+	return mark + len(slashes) + untilAny(in[mark+len(slashes):], afterAuthority)
 }
+
+// inPath reports whether the slashes at mark are two of a path, as in a//b.
+func inPath(in []byte, mark int) bool { return mark > 0 && inName[in[mark-1]] }
+
+// mayHoldPairs reports whether in may hold name=value or user information.
+func mayHoldPairs(in []byte) bool { return mayHold(in, '=') || mayHoldUsers(in) }
+
+// mayHoldUsers reports whether in may hold user information.
+func mayHoldUsers(in []byte) bool { return mayHold(in, '@') && bytes.Contains(in, slashes) }
+
+func mayHold(in []byte, c byte) bool { return bytes.IndexByte(in, c) >= 0 }
 
 // isCoded reports whether decoding in makes another text of it.
 func isCoded(in []byte) bool {

@@ -1,6 +1,7 @@
 package redact_test
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -63,11 +64,16 @@ func TestURLLosesUserInformationQueryAndFragment(t *testing.T) {
 		{"https://ada:a=&b@h/?c", "https://" + value(t, "ada:a=&b") + "@h/?c", "upstream_uri"},
 		{"/x?to=https://ada:a=@h@/y&c=d", "/x?to=https://" + value(t, "ada:a=@h") + "@/y&c=d", "upstream_uri"},
 		{"/x?to=https://h:80&mail=a@b", "/x?to=https://h:80&mail=a@b", ""},
+		{"//ada:CaNaRy@h/x", "//" + value(t, "ada:CaNaRy") + "@h/x", "upstream_uri"},
+		{"//ada:a=&b@h/?c", "//" + value(t, "ada:a=&b") + "@h/?c", "upstream_uri"},
+		{"/x?to=//ada:CaNaRy@h/", "/x?to=//" + value(t, "ada:CaNaRy") + "@h/", "upstream_uri"},
+		{"/a//b@c", "/a//b@c", ""},
+		{"https://h/?token=CaNaRy-7f3k&to=http://h@x/", "https://h/?token=" + h + "&to=http://" + value(t, "h") + "@x/", "upstream_uri:token,upstream_uri"},
 	} {
 		got, places := newRedactor(t).URL(test.in, "upstream_uri", nil)
 		var want []string
 		if test.place != "" {
-			want = append(want, test.place)
+			want = strings.Split(test.place, ",")
 		}
 		if got != test.want || !cmp.Equal(places, want) {
 			t.Errorf("%s\n got %s at %q\nwant %s at %q", test.in, got, places, test.want, want)
@@ -99,6 +105,9 @@ func TestHeadersLoseSecrets(t *testing.T) {
 		{"Refresh", "5; url=/x?token=CaNaRy-7f3k", "5; url=/x?token=" + h, "Refresh/token"},
 		{"X-Original-Uri", "/x?p%61ssword=CaNaRy%2D7f3k", "/x?p%61ssword=" + h, "X-Original-Uri/password"},
 		{"X-Arg", `{"token":"CaNaRy-7f3k","a":1}`, `{"token":"` + h + `","a":1}`, "X-Arg/token"},
+		{"Location", "//ada:CaNaRy@h/", "//" + value(t, "ada:CaNaRy") + "@h/", "Location"},
+		{"Authorization", "CaNaRy-7f3k " + h, value(t, h), "Authorization"},
+		{"X-Password1", "CaNaRy-7f3k", h, "X-Password1"},
 		{"Link", `</v3/x?marker=1>; rel="next"`, `</v3/x?marker=1>; rel="next"`, ""},
 		{"Etag", `W/"abc"`, `W/"abc"`, ""},
 		{"Accept", "application/problem+json;q=0.5, */*", "application/problem+json;q=0.5, */*", ""},
@@ -131,6 +140,7 @@ func TestHeadersOfOneNameAreOnePlace(t *testing.T) {
 func TestNoSecretOfAFormSurvivesACut(t *testing.T) {
 	for _, doc := range []string{
 		"a=b&password=CaNaRy-7f3k&c=d", "p%61ssword=C%61NaRy-7f3k", "x[token]=CaNaRy-7f3k", "a;token=CaNaRy-7f3k;b", "a=https://CaNaRy-7f3k@h/",
+		`data=%7B%22u%22%3A%22http%3A%5C%2F%5C%2Fu%3ACaNaRy-7f3k%40h%5C%2F%22%2C%22b%22%3A1%7D`, `data={"m":"x\u0026token\u003dCaNaRy-7f3k"}%20`, "data=%7B%22a%22%3A%22%C3%A9%5Cu0026token%5Cu003dCaNaRy-7f3k%C3%A9%22%7D",
 		"payload=%7B%22a%22%3A1%2C%22token%22%3A%22CaNaRy-7f3k%22%7D", "to=https%3A%2F%2Fh%2F%3Ftoken%3DCaNaRy-7f3k%26a%3Db", "to=https%253A%252F%252FCaNaRy-7f3k%2540h",
 	} {
 		for cut := range len(doc) + 1 {
@@ -143,12 +153,79 @@ func TestNoSecretOfAFormSurvivesACut(t *testing.T) {
 	}
 }
 
+func TestNoSecretOfAFormInAStringSurvivesACut(t *testing.T) {
+	doc := `{"m":"a=1&data=%7B%22u%22%3A%22http%3A%5C%2F%5C%2Fu%3ACaNaRy-7f3k%40h%5C%2F%22%2C%22b%22%3A%22%C3%A9%22%7D"}`
+	for cut := range len(doc) {
+		res := bodyOf(t, "application/json", doc[:cut], true)
+		if piece := leaks(string(res.Content)); piece != "" {
+			t.Errorf("%s kept %q in %s", doc[:cut], piece, res.Content)
+		}
+	}
+}
+
+func TestFormsOnSeveralLinesLoseSecrets(t *testing.T) {
+	for _, in := range []string{
+		"a=1&password=one CaNaRy-7f3k\n", "a=1&password=one\nCaNaRy-7f3k", "password=one\nCaNaRy-7f3k&user=x\n", "a=1&password=ab\"CaNaRy-7f3k\n", "password=\"x\"CaNaRy-7f3k\n",
+		"password={x}CaNaRy-7f3k\n", "password={x} CaNaRy-7f3k\n", "a=1&pass+word=CaNaRy-7f3k\n", "a=1&p%61ssword=x<CaNaRy-7f3k\r\n", "password%3DCaNaRy-7f3k&a=1\n", "data=%7B%22password%22%3A%22CaNaRy-7f3k%22%7D\n",
+		"a: b=1\npassword: CaNaRy-7f3k\n", "a: b=1\npassword: a&CaNaRy-7f3k\nb: c\n", "a=1&b=2\npassword: CaNaRy-7f3k\n", "A=1\nDB_PASSWORD=CaNaRy-7f3k\nB=2\n",
+	} {
+		for cut := range len(in) + 1 {
+			res := bodyOf(t, "application/x-www-form-urlencoded", in[:cut], cut < len(in))
+			if piece := leaks(string(res.Content)); piece != "" || res.State == record.BodyWithheld {
+				t.Errorf("%q: %s kept %q in %q", in[:cut], res.State, piece, res.Content)
+				break
+			}
+		}
+	}
+	in, want := "a=1&password=CaNaRy-7f3k\r\n", "a=1&password="+value(t, canary)+"\r\n"
+	if res := bodyOf(t, "application/x-www-form-urlencoded", in, false); string(res.Content) != want {
+		t.Errorf("%q became %q, want %q", in, res.Content, want)
+	}
+}
+
+func TestNoSecretSurvivesTheCutOfALine(t *testing.T) {
+	for _, whole := range []string{
+		"http://u:CaNaRy-7f3k" + strings.Repeat("a", 50) + "@h/", "//u:CaNaRy-7f3k=&;," + strings.Repeat("a", 50) + "@h/", "/x?next=http%3A%2F%2Fu%3ACaNaRy-7f3k" + strings.Repeat("a", 50) + "%40h/",
+		"token=CaNaRy-7f3k", `{"a":"b","token":"CaNaRy-7f3k"}`, "http%3A%2F%2Fu:CaNaRy-7f3k%C3%A9@h/", "a (see http://u:CaNaRy-7f3k@h/)",
+	} {
+		for limit := range len(whole) {
+			cut := redact.Cut(whole, limit)
+			if want := fmt.Sprintf("%s (cut, %d bytes)", whole[:limit], len(whole)); cut != want {
+				t.Fatalf("got %q, want %q", cut, want)
+			}
+			h := record.Headers{{Name: "Referer", Value: cut}}
+			newRedactor(t).Headers(h, "request_headers", nil)
+			query, _ := newRedactor(t).Query(cut, nil)
+			uri, _ := newRedactor(t).URL(cut, "uri", nil)
+			for _, got := range []string{h[0].Value, query, uri} {
+				if piece := leaks(got); piece != "" || !strings.HasSuffix(got, " bytes)") {
+					t.Errorf("%q kept %q in %q", cut, piece, got)
+				}
+			}
+		}
+	}
+	for _, s := range []string{"", "é", "http://h/?a=b", "x (cut, many bytes)", "(cut, 5 bytes)"} {
+		if got := redact.Cut(s, len(s)); got != s {
+			t.Errorf("%q became %q", s, got)
+		}
+		if got, _ := newRedactor(t).Query(s, nil); got != s {
+			t.Errorf("%q became %q", s, got)
+		}
+	}
+	if got := redact.Cut("aé", 2); got != "a (cut, 3 bytes)" {
+		t.Errorf("got %q", got)
+	}
+	if got, _ := newRedactor(t).Query("http://h:1/?a=b (cut, token=CaNaRy-7f3k bytes)", nil); leaks(got) != "" {
+		t.Errorf("a forged remark hid a secret: %q", got)
+	}
+}
+
 func TestHostileTextIsReadInLinearTime(t *testing.T) {
 	// No time is asserted: were one of these quadratic, the test would run for
 	// a minute.
 	const size = 128 << 10
 	for _, unit := range []string{
-		"a=", "=", "&", ";", "%25", "%", "+", "a://", "://@", "password", "password ", "password=", "password:", "password:\n", "password[", `\`, `\"`, `"`, "'", `{"`, "[", `"{`, `["a",`, "\\u0070", "<", "<password", "a.b.", "\n", "\n ", "-----BEGIN", "é", "token:{",
+		"a=", "=", "&", ";", "%25", "%", "+", "a://", "://@", "password", "password ", "password=", "password:", "password:\n", "password[", `\`, `\"`, `"`, "'", `{"`, "[", `"{`, `["a",`, "\\u0070", "<", "<password", "a.b.", "\n", "\n ", "-----BEGIN", "é", "token:{", "//", "//a", "password\n=\n", "token=[ ", "&token=", "name=token ",
 	} {
 		text := strings.Repeat(unit, size/len(unit))
 		for _, contentType := range []string{"application/json", "application/x-www-form-urlencoded", "text/plain", "text/html", "text/csv"} {

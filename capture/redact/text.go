@@ -6,9 +6,9 @@ import "bytes"
 type dialect byte
 
 const (
-	// embedded is text inside something else, as a string of JSON. Only URLs and
-	// name=value are looked for: prose like "invalid token: expired" is what
-	// an audit wants to read.
+	// embedded is text inside something else, as a string of JSON. Only URLs,
+	// name=value and "name": value are looked for: prose like "invalid token:
+	// expired" is what an audit wants to read.
 	embedded dialect = iota
 	// plain text is a log, a script, a page.
 	plainText
@@ -26,9 +26,11 @@ const (
 // between, a value follows:
 //
 //   - in quotes, to the closing quote, also where both are escaped;
-//   - in brackets, to the closing bracket;
+//   - in plain text behind & before the name, as in forms, to the next & or the
+//     end of the line;
 //   - behind ?, &, # or ; before the name, as in URLs, to the next space,
 //     quote, < or &;
+//   - in brackets, to the closing bracket;
 //   - else to the end of the line, with the lines after it that are indented
 //     deeper than the name; to the end of the next line, where this one has no
 //     more; to the end of a PEM block that begins in it.
@@ -37,22 +39,27 @@ const (
 // column or a cell, its value cannot be found: text returns false, and nothing
 // of the text may be kept. In prose a name is only a word.
 //
-// In embedded text there are only the URLs and the name=value without spaces.
+// In embedded text there are only the URLs, the name=value without spaces, and
+// the values of names in quotes, as in {"name": "value"} behind other words.
 func (j *job) text(in []byte, cut bool, nesting int, d dialect) bool {
 	plain := 0 // in[:plain] has been searched for text that is written in it
 	for i := 0; i < len(in); {
 		name, end := nextName(in, i)
+		start := end - len(name)
+		if start-i >= len(slashes) {
+			if next := j.networkPath(in, i, start, cut); next > i {
+				i = next
+				continue
+			}
+		}
 		if len(name) == 0 {
 			return true
 		}
 		i = end
-		start := end - len(name)
 		if bytes.HasPrefix(in[end:], []byte("://")) {
-			stop := end + 3 + untilAny(in[end+3:], afterAuthority)
-			i = j.authority(in, end, stop, cut && stop == len(in))
-			continue
+			continue // a scheme
 		}
-		if d == embedded && (end == len(in) || in[end] != '=') {
+		if d == embedded && (end == len(in) || in[end] != '=') && !inQuotes(in, start, end) {
 			continue
 		}
 		if !j.secretWord(in, start, end) {
@@ -64,7 +71,7 @@ func (j *job) text(in []byte, cut bool, nesting int, d dialect) bool {
 		value, ok := assigned(in, end, d)
 		if !ok {
 			ended := cut && skip(in, end, " \t\r\n") == len(in)
-			if !ended && (d == table || labels(in, start, end)) {
+			if d != embedded && !ended && (d == table || labels(in, start, end)) {
 				return false
 			}
 			continue
@@ -153,13 +160,45 @@ func (j *job) codedValue(in []byte, i int, cut bool, nesting int) (next, end int
 	return end, end
 }
 
+// networkPath hides the user information behind the slashes in in[i:end], in
+// which there is no name, and returns where it ends; i where there is none.
+func (j *job) networkPath(in []byte, i, end int, cut bool) int {
+	mark := bytes.LastIndex(in[i:end], slashes)
+	if mark < 0 {
+		return i
+	}
+	for mark += i; mark > 0 && in[mark-1] == '/'; mark-- {
+	}
+	stop := authorityEnd(in, mark)
+	if next := j.authority(in, mark, stop, cut && stop == len(in)); next > mark {
+		return next
+	}
+	return i
+}
+
+// inQuotes reports whether in[start:end] stands in quotes, escaped or not.
+func inQuotes(in []byte, start, end int) bool {
+	if start == 0 || in[start-1] != '"' && in[start-1] != '\'' {
+		return false
+	}
+	quote := skip(in, end, `\`)
+	return quote < len(in) && in[quote] == in[start-1]
+}
+
 // assigned returns where the value begins that is given to a name which ends
-// at i, in embedded text with a = there.
+// at i.
 func assigned(in []byte, i int, d dialect) (value int, ok bool) {
-	if d == embedded {
+	if d == embedded && in[i] == '=' {
 		return i + 1, true
 	}
 	i = skip(in, i, "\"'`\\]) \t")
+	// An attribute of a tag may be written on three lines.
+	if next := skip(in, i, " \t\r\n"); next < len(in) && in[next] == '=' {
+		value = skip(in, next+1, " \t\r\n")
+		if value < len(in) && (in[value] == '"' || in[value] == '\'') {
+			return value, true
+		}
+	}
 	if i == len(in) || in[i] != '=' && in[i] != ':' {
 		return 0, false
 	}
@@ -175,6 +214,9 @@ func labels(in []byte, start, end int) bool {
 	}
 	if tag > 0 && (in[tag-1] == '<' || in[tag-1] == '/' && tag > 1 && in[tag-2] == '<') {
 		return true
+	}
+	if field := bytes.ToLower(in[max(0, start-6):start]); bytes.HasSuffix(field, []byte("name=")) && (len(field) == 5 || !inName[field[0]]) {
+		return true // as multipart/form-data and HTML name fields, without quotes
 	}
 	const bounds = "<>,;|\"'`\t\r\n"
 	before := bytes.TrimRight(in[:start], " \\")
