@@ -157,6 +157,10 @@ func (r *Record) Duration() time.Duration {
 func (r *Record) MarshalJSON() ([]byte, error) {
 	type plain Record // without this method
 	var millis *float64
+	var verified *bool // said of everybody who is known, also where it is no
+	if r.AuthMethod != "" {
+		verified = &r.AuthVerified
+	}
 	if !r.EndTime.IsZero() {
 		ms := float64(r.Duration().Microseconds()) / 1000
 		millis = &ms
@@ -166,13 +170,14 @@ func (r *Record) MarshalJSON() ([]byte, error) {
 	enc.SetEscapeHTML(false) // whoever puts JSON into HTML asks the outer encoder
 	err := enc.Encode(struct {
 		*plain
+		Verified     *bool     `json:"auth_verified,omitempty"`
 		Millis       *float64  `json:"duration_ms,omitempty"`
 		RequestBody  string    `json:"request_body"`
 		ResponseBody string    `json:"response_body"`
 		RequestInfo  *BodyInfo `json:"request_body_info,omitempty"`
 		ResponseInfo *BodyInfo `json:"response_body_info,omitempty"`
 	}{
-		(*plain)(r), millis, r.RequestBody.Text(), r.ResponseBody.Text(),
+		(*plain)(r), verified, millis, r.RequestBody.Text(), r.ResponseBody.Text(),
 		r.RequestBody.info(), r.ResponseBody.info(),
 	})
 	return out.Bytes(), err

@@ -111,6 +111,19 @@ func TestEmptyRecordHasEmptyBodiesAndNoOtherEmptyFields(t *testing.T) {
 	}
 }
 
+func TestActorWhomNobodyCheckedIsMarked(t *testing.T) {
+	for _, verified := range []bool{true, false} {
+		r := &record.Record{Actor: record.Actor{UserID: "u", AuthMethod: "jwt", AuthVerified: verified}}
+		raw, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf(`"auth_verified":%v`, verified); !bytes.Contains(raw, []byte(want)) {
+			t.Errorf("want %s in %s", want, raw)
+		}
+	}
+}
+
 // VK-28, VK-29.
 func TestBodiesAreTextOrSayThatTheyAreNot(t *testing.T) {
 	for content, want := range map[string]string{
