@@ -19,7 +19,7 @@ const (
 // decoding the rest of it.
 func ClassOf(meta []byte) (Class, error) {
 	class := ClassWrites
-	err := eachField(meta, func(n protowire.Number, _ uint64, data []byte) error {
+	err := EachField(meta, func(n protowire.Number, _ uint64, data []byte) error {
 		switch n {
 		case fieldMethod:
 			if m := string(data); class != ClassControl && (m == "GET" || m == "HEAD" || m == "OPTIONS") {

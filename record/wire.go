@@ -101,7 +101,7 @@ func (r *Record) SetMeta(id ID, meta []byte) error {
 	*r = Record{EventID: id, Timestamp: id.Time()}
 	var lasted uint64
 	strings := r.stringFields()
-	err := eachField(meta, func(n protowire.Number, number uint64, data []byte) error {
+	err := EachField(meta, func(n protowire.Number, number uint64, data []byte) error {
 		switch n {
 		case fieldEndMicros:
 			lasted = number
@@ -254,7 +254,7 @@ func appendBody(dst []byte, n protowire.Number, b *BodyInfo) []byte {
 }
 
 func (b *BodyInfo) set(data []byte) error {
-	return eachField(data, func(n protowire.Number, number uint64, data []byte) error {
+	return EachField(data, func(n protowire.Number, number uint64, data []byte) error {
 		switch n {
 		case 1:
 			b.Size = int64(number)
@@ -280,7 +280,7 @@ func (b *BodyInfo) set(data []byte) error {
 }
 
 func (o *Object) set(data []byte) error {
-	return eachField(data, func(n protowire.Number, _ uint64, data []byte) error {
+	return EachField(data, func(n protowire.Number, _ uint64, data []byte) error {
 		switch n {
 		case 1:
 			o.Type = string(data)
@@ -294,7 +294,7 @@ func (o *Object) set(data []byte) error {
 }
 
 func (g *Gap) set(data []byte) error {
-	return eachField(data, func(n protowire.Number, number uint64, data []byte) error {
+	return EachField(data, func(n protowire.Number, number uint64, data []byte) error {
 		switch n {
 		case 1:
 			g.Count = number
@@ -307,9 +307,11 @@ func (g *Gap) set(data []byte) error {
 	})
 }
 
-// eachField calls do for each field of a message: number holds a varint, data
-// the bytes of everything that has a length.
-func eachField(message []byte, do func(n protowire.Number, number uint64, data []byte) error) error {
+// EachField calls do for each field of a protobuf message of varints and bytes,
+// as the stored forms are: number holds a varint, data the bytes of what has a
+// length. Fields of other kinds are passed by as 0 and nil. It ends with do's
+// first error, or with one that says where the message is malformed.
+func EachField(message []byte, do func(n protowire.Number, number uint64, data []byte) error) error {
 	for len(message) > 0 {
 		n, kind, size := protowire.ConsumeTag(message)
 		if size < 0 {

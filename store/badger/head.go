@@ -86,7 +86,7 @@ func (s *sub) appendSizes(dst []byte) []byte {
 // lowest sequence. Nothing of data is kept.
 func parseHead(newest record.ID, first uint64, data []byte) (*head, error) {
 	h := &head{block: block{newest: newest, first: first}}
-	err := eachField(data, func(n protowire.Number, number uint64, data []byte) error {
+	err := record.EachField(data, func(n protowire.Number, number uint64, data []byte) error {
 		switch n {
 		case headOldest:
 			if copy(h.oldest[:], data) != len(h.oldest) {
@@ -109,6 +109,9 @@ func parseHead(newest record.ID, first uint64, data []byte) (*head, error) {
 		}
 		return nil
 	})
+	if err != nil && !errors.Is(err, errHead) {
+		err = fmt.Errorf("%w: %w", errHead, err)
+	}
 	if err == nil && (h.oldest.Compare(newest) > 0 || h.last < first || h.count == 0 || len(h.metadata) == 0) {
 		err = fmt.Errorf("%w: it contradicts itself", errHead)
 	}
@@ -117,7 +120,7 @@ func parseHead(newest record.ID, first uint64, data []byte) (*head, error) {
 
 func appendSub(to *[]sub, data []byte) error {
 	var s sub
-	err := eachField(data, func(n protowire.Number, number uint64, data []byte) error {
+	err := record.EachField(data, func(n protowire.Number, number uint64, data []byte) error {
 		switch n {
 		case 1:
 			s.raw = int(min(number, maxSub+1))
@@ -133,33 +136,4 @@ func appendSub(to *[]sub, data []byte) error {
 	}
 	*to = append(*to, s)
 	return err
-}
-
-// eachField calls do for each field of a message of varints and bytes.
-func eachField(message []byte, do func(n protowire.Number, number uint64, data []byte) error) error {
-	for len(message) > 0 {
-		n, kind, size := protowire.ConsumeTag(message)
-		if size < 0 {
-			return fmt.Errorf("%w: tag", errHead)
-		}
-		message = message[size:]
-		var number uint64
-		var data []byte
-		switch kind {
-		case protowire.VarintType:
-			number, size = protowire.ConsumeVarint(message)
-		case protowire.BytesType:
-			data, size = protowire.ConsumeBytes(message)
-		default:
-			size = protowire.ConsumeFieldValue(n, kind, message)
-		}
-		if size < 0 {
-			return fmt.Errorf("%w: field %d", errHead, n)
-		}
-		if err := do(n, number, data); err != nil {
-			return err
-		}
-		message = message[size:]
-	}
-	return nil
 }
