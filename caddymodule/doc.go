@@ -7,7 +7,7 @@
 //   - capture.go: the handler `audit_capture`, which records the calls that pass
 //   - api.go: the handler `audit_api`, which serves the records
 //   - stores.go: the stores that a configuration can choose from
-//   - caddyfile.go: what people write
+//   - caddyfile.go: what people write; block.go reads its lines
 //   - keys.go: the secrets that the gateway makes for itself
 //   - command.go: `auditgate audit …` on the command line
 //   - metrics.go: figures for Caddy's /metrics
