@@ -135,11 +135,11 @@ func (p *Pipeline) Begin(w http.ResponseWriter, r *http.Request, c Call) *Exchan
 	x := &Exchange{
 		ID: record.NewID(), began: time.Now(),
 		pipeline: p, rules: c.Rules, ledger: c.Ledger, release: c.Release, ctx: r.Context(),
-		method: cut(cmp.Or(c.Method, r.Method), MaxName), host: cut(r.Host, MaxName), protocol: r.Proto,
+		method: redact.Cut(cmp.Or(c.Method, r.Method), MaxName), host: redact.Cut(r.Host, MaxName), protocol: r.Proto,
 		client: c.ClientIP, peer: hostOnly(r.RemoteAddr), headers: copyHeaders(r.Header),
 	}
 	path, query := asSent(r, cmp.Or(c.RequestURI, r.RequestURI))
-	x.uri, x.query = cut(path, MaxURI), cut(query, MaxURI)
+	x.uri, x.query = redact.Cut(path, MaxURI), redact.Cut(query, MaxURI)
 	x.weight = weightOf(x)
 	p.budget.force(x.weight)
 	x.upload = side{budget: p.budget, limit: c.Rules.RequestBody}

@@ -34,7 +34,7 @@ func copyHeaders(h http.Header) record.Headers {
 	for i := range fields {
 		f := &fields[i]
 		room := min(MaxHeaderValue, MaxHeaderBytes-total-len(f.Name))
-		f.Value = cut(f.Value, max(room, 0))
+		f.Value = redact.Cut(f.Value, max(room, 0))
 		total += len(f.Name) + len(f.Value)
 	}
 	if n > MaxHeaderFields {
@@ -43,11 +43,6 @@ func copyHeaders(h http.Header) record.Headers {
 			record.Field{Name: "(more)", Value: fmt.Sprintf("%d lines left out", left)})
 	}
 	return fields
-}
-
-// cut returns s, or its first limit bytes and a remark.
-func cut(s string, limit int) string {
-	return redact.Cut(s, limit)
 }
 
 // requestID returns the component's own name for the call, else the client's.

@@ -55,11 +55,11 @@ func (w *worker) record(x *Exchange) *record.Record {
 	r.URI, redacted = redactor.URL(x.uri, "uri", redacted)
 	r.Query, redacted = redactor.Query(x.query, redacted)
 	if x.facts.UpstreamURI != "" {
-		r.UpstreamURI, redacted = redactor.URL(cut(x.facts.UpstreamURI, MaxURI), "upstream_uri", redacted)
+		r.UpstreamURI, redacted = redactor.URL(redact.Cut(x.facts.UpstreamURI, MaxURI), "upstream_uri", redacted)
 	}
 	// Copied from headers, as they are redacted.
 	r.UserAgent = r.RequestHeaders.Get("User-Agent")
-	r.RequestID = cut(requestID(r.ResponseHeaders, r.RequestHeaders), MaxName)
+	r.RequestID = redact.Cut(requestID(r.ResponseHeaders, r.RequestHeaders), MaxName)
 	r.TraceID = traceID(r.RequestHeaders.Get("Traceparent"))
 	r.RequestBody, redacted = body(redactor, x.uploaded(), x.headers, "request_body", redacted)
 	x.response.whole = res.whole
@@ -72,7 +72,7 @@ func (w *worker) record(x *Exchange) *record.Record {
 // vouches for, and that the component did not let in, or has not judged, is a
 // claim, so that strangers cannot write into the log of a tenant.
 func (x *Exchange) placeProject(r *record.Record) {
-	project := cut(x.facts.Project, MaxName)
+	project := redact.Cut(x.facts.Project, MaxName)
 	judged := r.StatusSource == "" && r.Status != 0 && r.Status != statusClientLeft
 	refused := r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden || r.Status == http.StatusNotFound
 	if x.facts.ProjectVerified || judged && !refused {
