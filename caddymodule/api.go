@@ -236,20 +236,14 @@ func (a *API) config(v *identity.Verifier, markerKey []byte) auditapi.Config {
 
 // store returns the store, which the lease of the request keeps open.
 func (a *API) store() (store.Store, error) {
-	e, release, err := a.app.lease()
-	if err != nil {
-		return nil, err
-	}
+	e, release := a.app.lease()
 	defer release()
 	return e.current()
 }
 
 // record stores a record that the API makes of its own use.
 func (a *API) record(r *record.Record) {
-	e, release, err := a.app.lease()
-	if err != nil {
-		return
-	}
+	e, release := a.app.lease()
 	defer release()
 	e.queries.WithLabelValues(r.Action).Observe(r.Duration().Seconds())
 	e.add(r)
@@ -257,10 +251,7 @@ func (a *API) record(r *record.Record) {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler. It answers every request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	_, release, err := a.app.lease() // the store stays open while it is read
-	if err != nil {
-		return caddyhttp.Error(http.StatusServiceUnavailable, err)
-	}
+	_, release := a.app.lease() // the store stays open while it is read
 	defer release()
 	api, err := a.serve()
 	if err != nil {

@@ -119,10 +119,7 @@ func (a *App) Start() error {
 	if err != nil {
 		return err
 	}
-	e, release, err := a.lease()
-	if err != nil {
-		return err
-	}
+	e, release := a.lease()
 	if want := a.options(); e.options != want {
 		release()
 		return fmt.Errorf("the store %s is open with %s and cannot change to %s while it is: restart instead of reloading",
@@ -169,11 +166,11 @@ func (a *App) options() string { return "durability " + string(a.Durability) }
 
 // lease returns the engine of this configuration. Servers may start before the
 // app does; the first call then makes the engine.
-func (a *App) lease() (*engine, func(), error) {
-	return lease(a.opener.Key(), func() (*engine, error) {
+func (a *App) lease() (*engine, func()) {
+	return lease(a.opener.Key(), func() *engine {
 		return startEngine(a.opener.Key(), a.options(), a.captures(), a.log, func() (store.Store, error) {
 			return a.opener.Open(OpenOptions{Durability: a.Durability, Queue: a.Memory - a.captures(), Log: a.logStore})
-		}), nil
+		})
 	})
 }
 

@@ -148,10 +148,7 @@ func (c *Capture) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if x, ok := caddyhttp.GetVar(r.Context(), exchangeVar).(*capture.Exchange); ok {
 		return c.join(x, rules, w, r, next)
 	}
-	e, release, err := c.app.lease()
-	if err != nil {
-		return next.ServeHTTP(w, r)
-	}
+	e, release := c.app.lease()
 	call := capture.Call{Rules: rules, Ledger: c.ledgerOf(e), Release: release, ClientIP: clientIP(r)}
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		call.Method, call.RequestURI = original.Method, original.RequestURI

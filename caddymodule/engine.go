@@ -69,12 +69,9 @@ var ending sync.WaitGroup
 // lease returns the engine of that key, and a function that must be called when
 // it is not needed any more; further calls of it do nothing. Where there is no
 // such engine one is made, and its store opened in the background.
-func lease(key string, open func() (*engine, error)) (*engine, func(), error) {
-	e, _, err := engines.LoadOrNew(key, func() (caddy.Destructor, error) { return open() })
-	if err != nil {
-		return nil, nil, err
-	}
-	return e.(*engine), sync.OnceFunc(func() { _, _ = engines.Delete(key) }), nil
+func lease(key string, start func() *engine) (*engine, func()) {
+	e, _, _ := engines.LoadOrNew(key, func() (caddy.Destructor, error) { return start(), nil })
+	return e.(*engine), sync.OnceFunc(func() { _, _ = engines.Delete(key) })
 }
 
 // turns are held by the engines whose stores are open, one for each key: an

@@ -9,16 +9,13 @@ import (
 
 // Lease takes a lease on the engine of a store in dir. opened waits until the
 // store is open.
-func Lease(dir string) (opened func() error, release func(), err error) {
-	e, release, err := lease(dir, func() (*engine, error) {
+func Lease(dir string) (opened func() error, release func()) {
+	e, release := lease(dir, func() *engine {
 		return startEngine(dir, "", minMemory, slog.New(slog.DiscardHandler), func() (store.Store, error) {
 			return (&BadgerStore{Path: dir}).Open(OpenOptions{Durability: store.OS})
-		}), nil
+		})
 	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return func() error { <-e.opened; return e.err }, release, nil
+	return func() error { <-e.opened; return e.err }, release
 }
 
 // Leased reports whether somebody holds the engine of a store in dir.
