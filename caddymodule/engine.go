@@ -63,8 +63,9 @@ type earlyLoss struct {
 // call: take what you need and leave.
 var engines = caddy.NewUsagePool()
 
-// ending counts the engines that nobody needs any more and that are being closed.
-var ending sync.WaitGroup
+// unclosed are the engines that have not been closed to the end, leased or not:
+// what the process must wait for before it exits.
+var unclosed sync.Map // *engine → struct{}
 
 // lease returns the engine of that key, and a function that must be called when
 // it is not needed any more; further calls of it do nothing. Where there is no
@@ -90,6 +91,7 @@ func startEngine(key, options string, memory int64, log *slog.Logger, open func(
 	}
 	turn, _ := turns.LoadOrStore(key, new(sync.Mutex))
 	e.turn = turn.(*sync.Mutex)
+	unclosed.Store(e, struct{}{})
 	go func() { // ends when the store is open
 		defer close(e.opened)
 		e.turn.Lock()
@@ -149,11 +151,11 @@ func (e *engine) add(r *record.Record) {
 // Destruct implements caddy.Destructor. It does not wait: the last lease may be
 // that of a call whose worker is to finish before the engine can close.
 func (e *engine) Destruct() error {
-	ending.Go(func() { // ends after closeTimeout
+	go func() { // ends after closeTimeout
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
 		e.close(ctx)
-	})
+	}()
 	return nil
 }
 
@@ -161,6 +163,7 @@ func (e *engine) Destruct() error {
 // comes second waits for the first.
 func (e *engine) close(ctx context.Context) {
 	e.closing.Do(func() {
+		defer unclosed.Delete(e)
 		err := e.pipeline.Close(ctx)
 		select {
 		case <-e.opened:
@@ -177,22 +180,22 @@ func (e *engine) close(ctx context.Context) {
 	})
 }
 
-func init() {
-	// Where the grace period has cut off handlers their calls still hold the
-	// engine: what has ended must be stored all the same.
-	caddy.OnExit(func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, closeTimeout)
-		defer cancel()
-		var held []*engine
-		engines.Range(func(_, e any) bool {
-			held = append(held, e.(*engine))
-			return true
-		})
-		for _, e := range held {
-			ending.Go(func() { e.close(ctx) })
-		}
-		ending.Wait() // each of them is bounded
+// closeAll closes every engine, also those whose leases are not returned: where
+// the grace period has cut off handlers their calls still hold the engine, and
+// what has ended must be stored all the same.
+func closeAll(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
+	var closing sync.WaitGroup
+	unclosed.Range(func(e, _ any) bool {
+		closing.Go(func() { e.(*engine).close(ctx) })
+		return true
 	})
+	closing.Wait()
+}
+
+func init() {
+	caddy.OnExit(closeAll)
 }
 
 // ledger implements capture.Ledger for one source.

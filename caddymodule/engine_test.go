@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/auditgate/auditgate/caddymodule"
+	"github.com/auditgate/auditgate/store"
 )
 
 // A server may start before the app, and a call that comes then may be over
@@ -23,5 +24,27 @@ func TestStoreThatIsClosingIsOpenedAgain(t *testing.T) {
 		for caddymodule.Leased(dir) { // until the release has begun to close the store
 			runtime.Gosched()
 		}
+	}
+}
+
+// The last call may return its lease at the moment at which the process exits.
+func TestExitWaitsForAStoreThatIsBeingReleased(t *testing.T) {
+	dir := t.TempDir()
+	for range 30 {
+		opened, release := caddymodule.Lease(dir)
+		if err := opened(); err != nil {
+			t.Fatal(err)
+		}
+		var releasing sync.WaitGroup
+		releasing.Go(release)
+		caddymodule.CloseAll(t.Context())
+		s, err := (&caddymodule.BadgerStore{Path: dir}).Open(caddymodule.OpenOptions{Durability: store.OS})
+		if err != nil {
+			t.Fatal("the exit has left the store open:", err)
+		}
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		releasing.Wait()
 	}
 }

@@ -24,6 +24,9 @@ func Leased(dir string) bool {
 	return leased
 }
 
+// CloseAll is what runs at exit.
+var CloseAll = closeAll
+
 // Keys and their functions, for tests.
 type Keys = keys
 
