@@ -154,6 +154,7 @@ func (p *page) header(at *reach) {
 func (p *page) add(r *record.Record) error {
 	if p.listing.summary {
 		r.RequestHeaders, r.ResponseHeaders = nil, nil
+		r.RequestTrailers, r.ResponseTrailers = nil, nil
 	}
 	text, err := r.MarshalJSON()
 	if err != nil {

@@ -102,12 +102,20 @@ type Record struct {
 	RequestHeaders  Headers `json:"request_headers,omitempty"`
 	ResponseHeaders Headers `json:"response_headers,omitempty"`
 
+	// Trailers are fields that came behind a body.
+	RequestTrailers  Headers `json:"request_trailers,omitempty"`
+	ResponseTrailers Headers `json:"response_trailers,omitempty"`
+
 	RequestBody  Body `json:"-"` // see MarshalJSON
 	ResponseBody Body `json:"-"`
 
 	// Redacted names each place where a secret stood: "request_headers:Cookie",
 	// "query:token", "request_body:/server/adminPass".
 	Redacted []string `json:"redacted,omitempty"`
+
+	// Policy names the rules that decided what was kept: a hash of them, in
+	// hexadecimal, the same for the same rules.
+	Policy string `json:"policy,omitempty"`
 
 	// Gap is set where Outcome is OutcomeGap. The stretch is Timestamp to EndTime.
 	Gap *Gap `json:"gap,omitempty"`

@@ -28,6 +28,8 @@ func full() *record.Record {
 		Object:          &record.Object{Type: "server", ID: "s1", Name: "a"},
 		RequestHeaders:  record.Headers{{Name: "Accept", Value: "a"}, {Name: "Accept", Value: "b"}, {Name: "Empty"}},
 		ResponseHeaders: record.Headers{{Name: "Server", Value: "x"}},
+		RequestTrailers: record.Headers{{Name: "Checksum", Value: "1"}}, ResponseTrailers: record.Headers{{Name: "Grpc-Status", Value: "0"}},
+		Policy: "4be2",
 		RequestBody: record.Body{Content: []byte(`{"a": "<b>"}`), BodyInfo: record.BodyInfo{
 			Size: 12, Kept: 12, HMACSHA256: "00", Partial: true, ContentType: "application/json", Encoding: "gzip",
 			State: record.BodyTruncated, Reason: record.ReasonCap,
@@ -69,7 +71,7 @@ func TestFullRecordLeavesNothingOut(t *testing.T) {
 		"action", "description", "success", "method", "uri", "query", "upstream_uri", "host", "protocol", "status",
 		"status_source", "outcome", "user_id", "user_name", "user_email", "user_roles", "auth_method", "auth_verified",
 		"user_ip", "peer_ip", "user_agent", "request_id", "trace_id", "object", "request_headers", "response_headers",
-		"request_body", "response_body", "request_body_info", "response_body_info", "redacted", "gap",
+		"request_body", "response_body", "request_body_info", "response_body_info", "redacted", "gap", "policy", "request_trailers", "response_trailers",
 	} {
 		if _, ok := fields[name]; !ok {
 			t.Errorf("%s is missing", name)

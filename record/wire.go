@@ -48,6 +48,9 @@ const (
 	fieldResponseBody    protowire.Number = 32
 	fieldRedacted        protowire.Number = 33 // repeated
 	fieldGap             protowire.Number = 34 // message: 1 count, 2 unknown, 3 reason
+	fieldPolicy          protowire.Number = 35
+	fieldRequestTrailers protowire.Number = 36 // as headers
+	fieldAnswerTrailers  protowire.Number = 37
 )
 
 // errMeta is what every malformed stored form comes to.
@@ -78,6 +81,8 @@ func (r *Record) AppendMeta(dst []byte) []byte {
 	}
 	dst = appendHeaders(dst, fieldRequestHeaders, r.RequestHeaders)
 	dst = appendHeaders(dst, fieldResponseHeaders, r.ResponseHeaders)
+	dst = appendHeaders(dst, fieldRequestTrailers, r.RequestTrailers)
+	dst = appendHeaders(dst, fieldAnswerTrailers, r.ResponseTrailers)
 	dst = appendBody(dst, fieldRequestBody, &r.RequestBody.BodyInfo)
 	dst = appendBody(dst, fieldResponseBody, &r.ResponseBody.BodyInfo)
 	for _, place := range r.Redacted {
@@ -123,6 +128,10 @@ func (r *Record) SetMeta(id ID, meta []byte) error {
 			return r.RequestHeaders.set(data)
 		case fieldResponseHeaders:
 			return r.ResponseHeaders.set(data)
+		case fieldRequestTrailers:
+			return r.RequestTrailers.set(data)
+		case fieldAnswerTrailers:
+			return r.ResponseTrailers.set(data)
 		case fieldRequestBody:
 			return r.RequestBody.set(data)
 		case fieldResponseBody:
@@ -150,7 +159,7 @@ type stringField struct {
 
 // stringFields pairs each plain text field with its number, for writing and
 // for reading.
-func (r *Record) stringFields() [23]stringField {
+func (r *Record) stringFields() [24]stringField {
 	return [...]stringField{
 		{fieldSource, &r.Source},
 		{fieldProject, &r.Project},
@@ -175,6 +184,7 @@ func (r *Record) stringFields() [23]stringField {
 		{fieldUserAgent, &r.UserAgent},
 		{fieldRequestID, &r.RequestID},
 		{fieldTraceID, &r.TraceID},
+		{fieldPolicy, &r.Policy},
 	}
 }
 
