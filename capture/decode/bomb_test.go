@@ -13,12 +13,12 @@ import (
 	"github.com/auditgate/auditgate/capture/decode"
 )
 
-// bomb returns a GiB of zeros in a coding, cut at its end. Only its first mebibytes
+// bomb returns 10 GiB of zeros in a coding, cut at its end. Only its first mebibytes
 // are compressed, and then what can stand in a row is repeated: members of gzip,
 // frames of zstd, and elsewhere blocks, each flushed to a whole byte.
 func bomb(t *testing.T, coding string) []byte {
 	t.Helper()
-	const repeats = 1 << 10
+	const repeats = 10 << 10
 	zeros := make([]byte, 1<<20)
 	if coding == "gzip" || coding == "zstd" {
 		return bytes.Repeat(encode(t, coding, zeros), repeats)
@@ -48,7 +48,7 @@ func bomb(t *testing.T, coding string) []byte {
 	return append(bytes.Clone(out.Bytes()), bytes.Repeat(block, repeats-len(size))...)
 }
 
-func TestABombOfAGibibyteStaysInItsMemory(t *testing.T) {
+func TestABombOfTenGibibytesStaysInItsMemory(t *testing.T) {
 	const limit = 16 << 20
 	for _, coding := range []string{"gzip", "deflate", "br", "zstd"} {
 		wire := bomb(t, coding)
@@ -63,6 +63,24 @@ func TestABombOfAGibibyteStaysInItsMemory(t *testing.T) {
 			}
 			if want := min(limit, decode.MaxRatio*len(wire)); complete || err != nil || !bytes.Equal(plain, make([]byte, want)) {
 				t.Errorf("%s of %d bytes: %d bytes, want %d zeros, complete %t, %v", encoding, len(wire), len(plain), want, complete, err)
+			}
+		}
+	}
+}
+
+// Codings in another one cost time by what they read. One that has nothing in it
+// is not read to its end.
+func TestNothingIsReadForLong(t *testing.T) {
+	for _, coding := range []string{"gzip", "zstd"} {
+		nothing := bytes.Repeat(encode(t, coding, nil), 1<<16)
+		wire := append(nothing, encode(t, coding, []byte("the end"))...)
+		if plain, complete, err := decode.Body(coding, wire, 1<<20); string(plain) != "the end" || !complete || err != nil {
+			t.Errorf("%s: %q, complete %t, %v", coding, plain, complete, err)
+		}
+		for _, around := range []string{"gzip", "deflate", "br", "zstd", "gzip, gzip"} {
+			wire := encode(t, around, wire)
+			if plain, complete, err := decode.Body(coding+", "+around, wire, 1<<20); len(plain) > 0 || complete || err != nil {
+				t.Errorf("%s in %s of %d bytes: %q, complete %t, %v", coding, around, len(wire), plain, complete, err)
 			}
 		}
 	}

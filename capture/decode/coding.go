@@ -55,8 +55,14 @@ type zlibReader struct{ io.ReadCloser }
 // low half byte is 8; deflate alone hardly ever begins so.
 func resetDeflate(old any, in io.Reader) (io.Reader, error) {
 	buffered := bufio.NewReader(in)
-	head, _ := buffered.Peek(2)
-	if len(head) < 2 || head[0]&0x0f != 8 || (int(head[0])<<8|int(head[1]))%31 != 0 {
+	head, err := buffered.Peek(2)
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF // nobody knows which it is
+	}
+	if err != nil {
+		return nil, err
+	}
+	if head[0]&0x0f != 8 || (int(head[0])<<8|int(head[1]))%31 != 0 {
 		return flate.NewReader(buffered), nil
 	}
 	if r, ok := old.(zlibReader); ok {

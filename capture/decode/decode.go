@@ -1,12 +1,12 @@
-// Package decode undoes content codings (RFC 9110, section 8.4.1), so that a
-// body can be searched for what must not be kept, and read.
+// Package decode undoes content codings (RFC 9110, section 8.4.1), and then
+// charsets, so that a body can be searched for what must not be kept, and read.
 //
 // What comes in may be hostile, or cut short. So everything is bounded: the
-// output by the caller and by [MaxRatio], the number of codings, what one coding
-// may hand to the next, and the windows that readers keep in memory. Time is
-// linear in what comes in and what may come out. Readers are used again; each
-// keeps no more than its window: 32 KiB for gzip and deflate, 8 MiB for zstd,
-// the 16 MiB of RFC 7932 for brotli.
+// output by the caller, by [MaxRatio] and by [MaxGrowth], the number of codings,
+// what one coding may hand to the next, and the windows that readers keep in
+// memory. Time is linear in what comes in and what may come out. Readers are
+// used again; each keeps no more than its window: 32 KiB for gzip and deflate,
+// 8 MiB for zstd, the 16 MiB of RFC 7932 for brotli.
 package decode
 
 import (
@@ -29,8 +29,11 @@ const (
 	// maxWindow is how far a zstd frame may refer back, in bytes: what RFC 9659
 	// allows on the web.
 	maxWindow = 8 << 20
-	// readAhead is how much more than its own output a reader may take from the
-	// one around it, in bytes: for buffers, and for what does not compress.
+	// maxInner is how much longer than its own bytes the inner one of two codings
+	// may be, and readAhead how many bytes more: what is compressed hardly
+	// compresses again. It bounds the time, which codings take by what they
+	// read: one of blocks without content has 300 ns a byte.
+	maxInner  = 2
 	readAhead = 64 << 10
 	// maxIdle is how often a reader may return nothing at once.
 	maxIdle = 100
@@ -75,7 +78,7 @@ func Body(encoding string, wire []byte, limit int) (plain []byte, complete bool,
 		if last, err = c.open(in); err == nil {
 			defer c.close(last)
 		}
-		bound = limit + readAhead
+		bound = maxInner*bound + readAhead
 	}
 	if err == nil {
 		plain, err = readAll(last, limit)
