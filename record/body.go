@@ -27,7 +27,7 @@ const (
 	ReasonType       = "type"       // binary of a kind that is not kept
 	ReasonUnparsable = "unparsable" // could not be read to look for secrets
 	ReasonRule       = "rule"       // a rule keeps no bodies of such calls
-	ReasonAborted    = "aborted"    // the message itself broke off
+	ReasonAborted    = "aborted"    // the message broke off, or nobody read it to its end
 )
 
 // Body is what was kept of a body, and what is known of the whole.

@@ -51,6 +51,7 @@ const (
 	fieldPolicy          protowire.Number = 35
 	fieldRequestTrailers protowire.Number = 36 // as headers
 	fieldAnswerTrailers  protowire.Number = 37
+	fieldAnnounced       protowire.Number = 38 // stands first, and is no part of a Record; see AppendAnnounced
 )
 
 // errMeta is what every malformed stored form comes to.

@@ -59,7 +59,7 @@ func BenchmarkAdd(b *testing.B) {
 						return
 					case <-j.Seals():
 						for _, s := range j.Sealed() {
-							if err := j.Drop(s); err != nil {
+							if err := j.Drop(context.Background(), s); err != nil {
 								b.Error(err)
 							}
 						}

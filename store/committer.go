@@ -65,7 +65,7 @@ func (c *committer) run() {
 		case <-c.queue.ready:
 			_, _ = c.step() // who waits is told
 		case request := <-c.sealing:
-			request <- c.turn()
+			request <- c.seal()
 		case <-c.closing:
 			c.err = c.end()
 			return
@@ -79,7 +79,7 @@ func (c *committer) step() (more bool, err error) {
 	if b == nil {
 		b = newBatch()
 	}
-	size := int64(len(b.raw))
+	size := b.size
 	c.addGaps(b)
 	err = c.commit(b)
 	c.queue.done(size) // first: whoever waits for this commit may add the next record
@@ -106,13 +106,14 @@ func (c *committer) addGaps(b *batch) {
 	}
 }
 
-// end commits what is left, makes a gap of the calls still in flight, and
-// closes the files.
+// end commits what is left, makes records of the begin entries that stand, and a
+// gap of the other calls still in flight, and closes the files.
 func (c *committer) end() (err error) {
-	since := c.lastCommit
+	since := c.lastCommit.Add(-announceTime)
 	c.gapWake.Stop()
 	c.gapsDue = time.Time{}
 	c.counters.close()
+	c.queue.abandonAll()
 	for more := true; more; {
 		var failed error
 		more, failed = c.step()
@@ -142,6 +143,7 @@ func (c *committer) end() (err error) {
 // commit writes a batch and shows its rows. Where it cannot be written it tries
 // again, as long as it takes, until Close gives up.
 func (c *committer) commit(b *batch) error {
+	c.resolve(b)
 	if len(b.rows) == 0 {
 		return nil
 	}
@@ -160,10 +162,12 @@ func (c *committer) commit(b *batch) error {
 		}
 	}
 	c.report(nil)
+	first := c.next
 	c.show(b)
+	c.forgetLate(b)
 	c.calls.setSequence(c.next - 1)
 	c.lastCommit = c.now()
-	c.figures.add(len(b.rows), c.lastCommit.Sub(began))
+	c.figures.add(c.next-first, c.lastCommit.Sub(began))
 	return nil
 }
 
@@ -175,9 +179,12 @@ func (c *committer) encode(b *batch, now time.Time) {
 	c.frames, c.parts = c.frames[:0], c.parts[:0]
 	sequence := c.next
 	for i := 0; i < len(b.rows); {
-		first, start := i, b.rows[i].start
+		first, start, next := i, b.rows[i].start, sequence
 		c.changed = c.changed[:0]
 		for ; i < len(b.rows) && (i == first || b.end(i)-start <= frameSize); i++ {
+			if !b.rows[i].begin {
+				next++
+			}
 			if call := b.rows[i].call; call != nil {
 				call.pending += b.rows[i].settles
 				if !slices.Contains(c.changed, call) {
@@ -193,7 +200,7 @@ func (c *committer) encode(b *batch, now time.Time) {
 		c.frames = appendFrame(c.frames, sequence, now, p.rows, c.settled, b.raw[p.start:p.end])
 		p.size = len(c.frames) - p.at
 		c.parts = append(c.parts, p)
-		sequence += uint64(p.rows)
+		sequence = next
 	}
 }
 
@@ -210,6 +217,15 @@ func (c *committer) write() error {
 		}
 	}
 	return c.file.write(c.frames, c.sync)
+}
+
+// seal begins the next file, unless this one has no records: begin entries alone
+// would only be copied.
+func (c *committer) seal() error {
+	if !c.file.hasRecords() {
+		return nil
+	}
+	return c.turn()
 }
 
 // turn begins the next file, unless this one is good and has no rows.
@@ -260,8 +276,7 @@ func (c *committer) show(b *batch) {
 	base := c.file.end - int64(len(c.frames))
 	for i, p := range c.parts {
 		frames[i] = frame{c.file, base + int64(p.at), p.size}
-		run, gaps = frames[i].rows(run, gaps, c.next, b.raw[p.start:p.end])
-		c.next += uint64(p.rows)
+		run, gaps, c.next = frames[i].rows(run, gaps, c.next, b.raw[p.start:p.end])
 	}
 	slices.SortFunc(run, compareRows)
 	for _, q := range b.rows {

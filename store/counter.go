@@ -34,12 +34,28 @@ func (c *Counter) Begin() {
 	runtime.KeepAlive(c)
 }
 
+// Forget takes a Begin back: the call is to be neither record nor gap. It is not
+// for a call that has a begin entry.
+func (c *Counter) Forget() {
+	c.begun.Add(^uint64(0))
+	runtime.KeepAlive(c)
+}
+
 // Lose counts a call that began at the time given, has ended now and becomes no
 // record. The reason is one of a few fixed words; past 16 of them for one source,
 // the rest are "other". Losses of one source and reason become one gap record, at
 // most once a second, as soon as records can be written; its stretch is from the
-// beginning of the earliest call to the end of the last.
+// beginning of the earliest call to the end of the last. A call that may have a
+// begin entry is abandoned instead.
 func (c *Counter) Lose(reason string, began time.Time) { c.counters.lose(c, reason, began) }
+
+// Abandon is Lose for a call that may have a begin entry. Where it has one, that
+// becomes the call's record, unfinished, and the call is not lost.
+func (c *Counter) Abandon(id record.ID, reason string, began time.Time) {
+	if !c.counters.abandon(id) {
+		c.Lose(reason, began)
+	}
+}
 
 // maxReasons bounds the reasons of one source.
 const maxReasons = 16
@@ -57,9 +73,10 @@ type loss struct {
 
 // counters are all counters of a journal.
 type counters struct {
-	calls *calls
-	now   func() time.Time
-	wake  func() // called when there is a first loss
+	calls   *calls
+	now     func() time.Time
+	wake    func()               // called when there is a first loss
+	abandon func(record.ID) bool // see queue.abandon
 
 	mu     sync.Mutex // guards all below, and the losses of each counter
 	all    map[string]*Counter
@@ -68,8 +85,11 @@ type counters struct {
 	closed bool
 }
 
-func newCounters(c *calls, now func() time.Time, wake func()) *counters {
-	return &counters{calls: c, now: now, wake: wake, all: map[string]*Counter{}, lost: map[string]uint64{}}
+func newCounters(c *calls, now func() time.Time, q *queue) *counters {
+	return &counters{
+		calls: c, now: now, wake: q.wake, abandon: q.abandon,
+		all: map[string]*Counter{}, lost: map[string]uint64{},
+	}
 }
 
 // get returns the counter of a source, which is that of all others where the

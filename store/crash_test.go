@@ -65,6 +65,35 @@ var scenes = map[string]func(*store.Journal){
 			}()
 		}
 	},
+	// streams has calls of every kind with begin entries, from many goroutines, and
+	// prints what has become a record.
+	"streams": func(j *store.Journal) {
+		for n := range 8 {
+			go func() {
+				call := j.Counter("nova")
+				for i := n; ; i++ {
+					r := newCall("nova")
+					call.Begin()
+					if i%8 != 7 {
+						if _, err := j.Add(begin(r), call); err != nil {
+							panic(err)
+						}
+					}
+					switch i % 8 {
+					case 0: // goes on
+					case 1, 7:
+						call.Abandon(r.EventID, "test", time.Now())
+					default:
+						c, err := j.Add(r, call)
+						if err != nil || c.Wait(context.Background()) != nil {
+							panic(err)
+						}
+						fmt.Println(r.EventID)
+					}
+				}
+			}()
+		}
+	},
 	// flight has 10 calls of one source begun, 6 recorded and 1 lost, and all
 	// calls of another recorded.
 	"flight": func(j *store.Journal) {
@@ -431,7 +460,7 @@ func TestLaterVersionIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, at := range versions {
-			data[at] = 2
+			data[at] = 3
 		}
 		write(t, filepath.Join(later, file), data)
 		if _, err := store.OpenJournal(later, store.JournalOptions{}); err == nil || !strings.Contains(err.Error(), "version") {

@@ -20,7 +20,7 @@ type file struct {
 	// after that.
 	end    int64  // where the next frame goes
 	limit  int64  // past it the next file is begun
-	last   uint64 // sequence of the newest row; first-1 where there is none
+	last   uint64 // sequence of the newest record; first-1 where there is none
 	broken bool   // a write failed: what stands behind end is not known
 	runs   [][]Row
 	gaps   []Row // those of the rows that are gaps, in order of commit
@@ -85,7 +85,10 @@ func (f *file) write(frames []byte, sync bool) error {
 // trim gives back the room behind the last frame.
 func (f *file) trim() error { return f.f.Truncate(f.end) }
 
-func (f *file) hasRows() bool { return f.last >= f.first }
+func (f *file) hasRows() bool { return len(f.runs) > 0 }
+
+// hasRecords reports whether there are others among the rows than begin entries.
+func (f *file) hasRecords() bool { return f.last >= f.first }
 
 // remove takes the file's name away. Views that have its rows can still read
 // them: the garbage collector closes the file after the last of these, and then
@@ -111,8 +114,9 @@ type frame struct {
 }
 
 // rows appends the rows of the frame, whose records are raw and well formed, and
-// to gaps those that are gaps. Nothing of raw is kept.
-func (fr *frame) rows(rows, gaps []Row, first uint64, raw []byte) ([]Row, []Row) {
+// to gaps those that are gaps. next is the sequence of the first record, and then
+// of the one after the last. Nothing of raw is kept.
+func (fr *frame) rows(rows, gaps []Row, next uint64, raw []byte) ([]Row, []Row, uint64) {
 	size := 0
 	_ = eachRow(raw, func(r rawRow) { size += len(r.meta) })
 	metas := make([]byte, 0, size)
@@ -120,16 +124,19 @@ func (fr *frame) rows(rows, gaps []Row, first uint64, raw []byte) ([]Row, []Row)
 		at := len(metas)
 		metas = append(metas, r.meta...)
 		row := Row{
-			ID: r.id, Sequence: first, Meta: metas[at:len(metas):len(metas)],
+			ID: r.id, Meta: metas[at:len(metas):len(metas)],
 			frame: fr, at: uint32(r.at), request: uint32(r.request), response: uint32(r.response),
+		}
+		if r.flags&flagBegin == 0 {
+			row.Sequence = next
+			next++
 		}
 		rows = append(rows, row)
 		if r.flags&flagGap != 0 {
 			gaps = append(gaps, row)
 		}
-		first++
 	})
-	return rows, gaps
+	return rows, gaps, next
 }
 
 // records returns the raw records of the frame. They are shared.

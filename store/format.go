@@ -14,13 +14,13 @@ import (
 	"github.com/auditgate/auditgate/record"
 )
 
-// The format of a journal file, version 1. Integers are little endian; a uvarint
+// The format of a journal file, version 2. Integers are little endian; a uvarint
 // is that of encoding/binary; checksums are CRC-32C (RFC 3720, appendix B.4).
 //
 //	file     header, header again, frames, zeros
 //
 //	header   256 bytes. Two equal copies, so that one bad sector does not cost a file.
-//	  0      8  "AGJRNAL" and the version, 1
+//	  0      8  "AGJRNAL" and the version, 2
 //	  8      8  mark: random, this file's own
 //	 16      8  first: sequence of the first record that may stand here, from 1
 //	 24      8  when the file was begun, microseconds since 1970
@@ -34,9 +34,10 @@ import (
 //	            body passes for a frame when frames are searched for after damage
 //	  8      4  checksum of all that follows, to the frame's end
 //	 12      4  length of the settled counts
-//	 16      8  sequence of the frame's first record; those after it count on
+//	 16      8  sequence of the frame's first record; those after it count on, but
+//	            for begin entries, which have none
 //	 24      8  when it was written, microseconds since 1970
-//	 32      4  number of records, may be 0
+//	 32      4  number of records and begin entries, may be 0
 //	 36      4  length of the records
 //	 40      4  length of the records as compressed (s2)
 //	 44      4  zeros
@@ -46,21 +47,31 @@ import (
 //	         uvarint length and name of the source, uvarint count of all calls of
 //	         it that this boot has settled so far, the frame's own included
 //
-//	record   uvarint flags (1: a gap), 16 bytes id, uvarint lengths of meta, request
-//	         body and response body, then these three; meta as record.Record.AppendMeta
+//	record   uvarint flags (1: a gap; 2: a begin entry), 16 bytes id, uvarint lengths
+//	         of meta, request body and response body, then these three; meta as
+//	         record.AppendAnnounced and record.Record.AppendMeta
 //
 // The first frame of a file has no records: it settles what the boot settled
 // before, so that earlier files can go. A commit is one or more frames; each is
 // valid by itself, since its counts belong to its records.
+//
+// A begin entry is of a call that has no record yet. The record of the same id
+// supersedes it, in whichever file. While there is none the entry is copied to the
+// newest file before its own goes, so the same one may stand in several.
+//
+// Version 1 had no begin entries. It is read as well.
 const (
 	headerSize   = 256
 	firstFrame   = 2 * headerSize
 	frameHead    = 48
 	maxNodeName  = 64
 	flagGap      = 1
-	maxRowHead   = 1 + 16 + 3*binary.MaxVarintLen32
+	flagBegin    = 2
+	maxRowHead   = 1 + 16 + 3*binary.MaxVarintLen32 + maxAnnounced
+	maxAnnounced = 2 + binary.MaxVarintLen64
 	headerMagic  = "AGJRNAL"
-	headerFormat = 1
+	headerFormat = 2
+	oldestFormat = 1
 )
 
 // frameSize is how many bytes of records a frame has before the next begins: a
@@ -78,60 +89,6 @@ var (
 	errUnborn  = fmt.Errorf("%w: nothing was written", errFormat)
 	errVersion = errors.New("written by another version of this program")
 )
-
-// mark is the first field of each frame of one file.
-type mark [8]byte
-
-// header is the beginning of a journal file.
-type header struct {
-	mark  mark
-	first uint64
-	begun time.Time
-	node  string
-	boot  string
-}
-
-// append appends both copies.
-func (h *header) append(dst []byte) []byte {
-	var b [headerSize]byte
-	copy(b[:], headerMagic)
-	b[7] = headerFormat
-	copy(b[8:], h.mark[:])
-	binary.LittleEndian.PutUint64(b[16:], h.first)
-	binary.LittleEndian.PutUint64(b[24:], uint64(h.begun.UnixMicro()))
-	b[32] = byte(copy(b[33:97], h.node))
-	b[97] = byte(copy(b[98:162], h.boot))
-	binary.LittleEndian.PutUint32(b[252:], crc32.Checksum(b[:252], castagnoli))
-	return append(append(dst, b[:]...), b[:]...)
-}
-
-// parse reads whichever copy is good. Of an unknown version the error wraps
-// errVersion: the file is sound, and not for this program.
-func (h *header) parse(data []byte) error {
-	if len(data) < firstFrame {
-		return fmt.Errorf("%w: %d bytes are no header", errFormat, len(data))
-	}
-	for _, b := range [][]byte{data[:headerSize], data[headerSize:firstFrame]} {
-		node, boot := int(b[32]), int(b[97])
-		if crc32.Checksum(b[:252], castagnoli) != binary.LittleEndian.Uint32(b[252:]) ||
-			string(b[:7]) != headerMagic || b[7] != headerFormat ||
-			node > maxNodeName || boot > maxNodeName || binary.LittleEndian.Uint64(b[16:]) == 0 {
-			continue
-		}
-		*h = header{
-			mark:  mark(b[8:16]),
-			first: binary.LittleEndian.Uint64(b[16:]),
-			begun: time.UnixMicro(int64(binary.LittleEndian.Uint64(b[24:]))).UTC(),
-			node:  string(b[33 : 33+node]),
-			boot:  string(b[98 : 98+boot]),
-		}
-		return nil
-	}
-	if bytes.Equal(data[:8], data[headerSize:][:8]) && string(data[:7]) == headerMagic && data[7] != headerFormat {
-		return fmt.Errorf("%w: journal file of format %d, want %d", errVersion, data[7], headerFormat)
-	}
-	return fmt.Errorf("%w: both copies of the header are damaged", errFormat)
-}
 
 // frameHeader is the fixed part of a frame.
 type frameHeader struct {
@@ -245,19 +202,30 @@ func eachSettled(data []byte, do func(source string, count uint64)) error {
 	return nil
 }
 
-// appendRecord appends the stored form of r, whose metadata is meta.
-func appendRecord(dst []byte, r *record.Record, meta []byte) []byte {
+// appendRecord appends the stored form of r, whose metadata is meta; announced
+// is that of its begin entry, 0 where it had none.
+func appendRecord(dst []byte, r *record.Record, announced uint64, meta []byte) []byte {
 	var flags uint64
-	if r.Gap != nil {
+	switch {
+	case r.Gap != nil:
 		flags = flagGap
+	case r.Outcome == record.OutcomeInProgress:
+		flags = flagBegin
 	}
-	dst = append(binary.AppendUvarint(dst, flags), r.EventID[:]...)
-	dst = binary.AppendUvarint(dst, uint64(len(meta)))
-	dst = binary.AppendUvarint(dst, uint64(len(r.RequestBody.Content)))
-	dst = binary.AppendUvarint(dst, uint64(len(r.ResponseBody.Content)))
+	var head [maxAnnounced]byte
+	return appendRow(dst, flags, r.EventID, record.AppendAnnounced(head[:0], announced), meta, r.RequestBody.Content, r.ResponseBody.Content)
+}
+
+// appendRow appends a row whose metadata is in two parts.
+func appendRow(dst []byte, flags uint64, id record.ID, head, meta, request, response []byte) []byte {
+	dst = append(binary.AppendUvarint(dst, flags), id[:]...)
+	dst = binary.AppendUvarint(dst, uint64(len(head)+len(meta)))
+	dst = binary.AppendUvarint(dst, uint64(len(request)))
+	dst = binary.AppendUvarint(dst, uint64(len(response)))
+	dst = append(dst, head...)
 	dst = append(dst, meta...)
-	dst = append(dst, r.RequestBody.Content...)
-	return append(dst, r.ResponseBody.Content...)
+	dst = append(dst, request...)
+	return append(dst, response...)
 }
 
 // rawRow is a record as it stands among the raw records of a frame.

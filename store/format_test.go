@@ -14,23 +14,26 @@ import (
 	"github.com/auditgate/auditgate/record"
 )
 
-// sampleFrame is a frame of two records, one of them a gap.
+// sampleFrame is a frame of two records, one of them a gap, and a begin entry
+// between them.
 func sampleFrame() (frame []byte, m mark, rows int) {
 	when := time.UnixMicro(1_700_000_000_000_000).UTC()
 	r := &record.Record{EventID: record.FirstID(when), Source: "nova", RequestBody: record.Body{Content: []byte("in")}, ResponseBody: record.Body{Content: []byte("out")}}
 	g := foundGap("nova", when, when, record.Gap{Count: 3, Reason: ReasonKilled}, "sample")
-	raw := appendRecord(nil, r, r.AppendMeta(nil))
-	raw = appendRecord(raw, g, g.AppendMeta(nil))
-	frame = appendFrame(nil, 7, when, 2, appendSettled(nil, "nova", 4), raw)
+	begin := &record.Record{EventID: record.IDAt(when), Source: "nova", Outcome: record.OutcomeInProgress}
+	raw := appendRecord(nil, r, 0, r.AppendMeta(nil))
+	raw = appendRecord(raw, begin, 5, begin.AppendMeta(nil))
+	raw = appendRecord(raw, g, 0, g.AppendMeta(nil))
+	frame = appendFrame(nil, 7, when, 3, appendSettled(nil, "nova", 4), raw)
 	m = mark{1, 2, 3, 4, 5, 6, 7, 8}
 	setMarks(frame, m)
-	return frame, m, 2
+	return frame, m, 3
 }
 
 func TestFrameHoldsWhatWasPut(t *testing.T) {
 	data, m, n := sampleFrame()
 	h, settled, raw, err := openFrame(data, m, nil)
-	if err != nil || h.first != 7 || h.records != 2 || h.size() != int64(len(data)) {
+	if err != nil || h.first != 7 || int(h.records) != n || h.size() != int64(len(data)) {
 		t.Fatalf("%+v, %v", h, err)
 	}
 	if err := eachSettled(settled, func(source string, count uint64) {
@@ -40,9 +43,12 @@ func TestFrameHoldsWhatWasPut(t *testing.T) {
 	}); err != nil {
 		t.Error(err)
 	}
-	rows, gaps := new(frame).rows(nil, nil, h.first, raw)
-	if len(rows) != n || len(gaps) != 1 || rows[0].Sequence != 7 || gaps[0].Sequence != 8 {
-		t.Fatalf("rows %+v, gaps %+v, %v", rows, gaps, err)
+	rows, gaps, next := new(frame).rows(nil, nil, h.first, raw)
+	if len(rows) != n || len(gaps) != 1 || rows[0].Sequence != 7 || rows[1].Sequence != 0 || gaps[0].Sequence != 8 || next != 9 {
+		t.Fatalf("rows %+v, gaps %+v, next %d", rows, gaps, next)
+	}
+	if got := record.Announced(rows[1].Meta); got != 5 {
+		t.Errorf("the begin entry was announced before %d, want 5", got)
 	}
 	if got := raw[rows[0].at:][:5]; string(got) != "inout" {
 		t.Errorf("bodies are %q", got)
@@ -83,7 +89,7 @@ func FuzzFrame(f *testing.F) {
 		if err := eachSettled(settled, func(string, uint64) {}); err != nil {
 			t.Fatal(err)
 		}
-		rows, _ := new(frame).rows(nil, nil, h.first, raw)
+		rows, _, _ := new(frame).rows(nil, nil, h.first, raw)
 		if len(rows) != int(h.records) {
 			t.Fatalf("%d rows, want %d", len(rows), h.records)
 		}
@@ -117,7 +123,7 @@ func FuzzJournalFile(f *testing.F) {
 		for _, file := range r.files {
 			for _, run := range file.runs {
 				for _, row := range run {
-					if row.Sequence < file.first || row.Sequence > r.last {
+					if row.Sequence != 0 && (row.Sequence < file.first || row.Sequence > r.last) {
 						t.Fatalf("sequence %d in a file of %d to %d", row.Sequence, file.first, r.last)
 					}
 				}

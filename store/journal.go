@@ -90,9 +90,10 @@ type Journal struct {
 // OpenJournal opens the journal kept in dir, and makes that directory where there
 // is none; the one above it must be there. Nobody else may have it open: the caller holds a lock.
 //
-// Files of earlier runs are read whole, and are sealed then. What was begun and
-// not recorded when the last run ended without [Journal.Close] becomes gap
-// records, and so do records that are missing because a file is damaged. An
+// Files of earlier runs are read whole, and are sealed then. Where the last run
+// ended without [Journal.Close], begin entries become records, unfinished; what was
+// begun and not recorded otherwise becomes gap records, and so do records that are
+// missing because a file is damaged. An
 // error says what is in the way: permissions, a full disk, or files of a later
 // version.
 func OpenJournal(dir string, o JournalOptions) (*Journal, error) {
@@ -133,7 +134,7 @@ func (j *Journal) Sequence() uint64 { return j.tail.sequence.Load() }
 // It costs one atomic load.
 func (j *Journal) View() *View { return j.tail.view.Load() }
 
-// Seal ends the file that is being written, if it has rows, and begins the next.
+// Seal ends the file that is being written, if it has records, and begins the next.
 func (j *Journal) Seal() error {
 	request := make(chan error, 1)
 	select {
@@ -152,9 +153,18 @@ func (j *Journal) Seals() <-chan struct{} { return j.committer.sealed }
 func (j *Journal) Sealed() []*Sealed { return j.tail.list() }
 
 // Drop removes a sealed file, which must be the oldest: since they go in order,
-// a hole in the sequence is always damage. Its rows are in no View taken later;
-// a View taken before can still read them.
-func (j *Journal) Drop(s *Sealed) error { return j.tail.drop(s) }
+// a hole in the sequence is always damage. Its records are in no View taken later;
+// a View taken before can still read them. Begin entries that stand without a
+// record are copied to the newest file first, for which Drop waits until ctx ends.
+func (j *Journal) Drop(ctx context.Context, s *Sealed) error {
+	if !j.tail.isOldest(s) {
+		return fmt.Errorf("dropping journal file of sequences %d to %d: it is not the oldest", s.First(), s.Last())
+	}
+	if err := j.carry(ctx, s); err != nil {
+		return err
+	}
+	return j.tail.drop(s)
+}
 
 // Health returns nil while records can be stored, else why the last write failed.
 func (j *Journal) Health() error { return j.committer.figures.health() }
@@ -171,7 +181,7 @@ func (j *Journal) Stats() Stats {
 }
 
 // Close commits what was added and closes the files. Calls that are in flight
-// become a gap. When ctx ends first, what could not be written is given up, and
+// become unfinished records where they have a begin entry, and else a gap. When ctx ends first, what could not be written is given up, and
 // the error says why; the next start then counts it as a gap. Views can no longer
 // read bodies after that. Further calls do nothing but wait.
 func (j *Journal) Close(ctx context.Context) error {

@@ -140,3 +140,25 @@ func TestFullQueueIsAnErrorAndItsLossesAreCounted(t *testing.T) {
 		t.Errorf("stats: %+v", s)
 	}
 }
+
+func TestForgottenCallIsNeitherRecordNorGap(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir, store.JournalOptions{})
+	call := j.Counter("nova")
+	for range 5 {
+		call.Begin()
+	}
+	keep(t, j, newCall("nova"), call)
+	call.Forget()
+	call.Forget()
+	crashed := snapshot(t, dir)
+	shut(t, j)
+	for what, c := range map[string]struct{ dir, reason string }{
+		"closed": {dir, store.ReasonShutdown}, "killed": {crashed, store.ReasonKilled},
+	} {
+		j := open(t, c.dir, store.JournalOptions{})
+		if got := count(t, j.View(), "nova"); got.records != 1 || got.gaps[c.reason] != 2 || got.total() != 3 {
+			t.Errorf("%s: %+v, want 1 record and 2 calls in flight", what, got)
+		}
+	}
+}

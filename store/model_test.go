@@ -55,7 +55,7 @@ func TestJournalIsAListOfWhatWasAdded(t *testing.T) {
 		case what < 18:
 			if sealed := j.Sealed(); len(sealed) > 0 {
 				dropped = int(sealed[0].Last())
-				if err := j.Drop(sealed[0]); err != nil {
+				if err := j.Drop(t.Context(), sealed[0]); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/auditgate/auditgate/record"
 )
@@ -12,21 +13,29 @@ import (
 // queue holds the records that wait for their commit, in batches: a batch is
 // what has come while the one before it was written, up to a bound.
 type queue struct {
-	limit int64         // bytes that may wait
-	batch int64         // bytes of one batch
-	ready chan struct{} // has a value when the committer should look here
+	limit    int64          // bytes that may wait
+	batch    int64          // bytes of one batch
+	sequence *atomic.Uint64 // of the newest committed record
+	ready    chan struct{}  // has a value when the committer should look here
 
-	mu      sync.Mutex // guards all below
-	batches []*batch   // oldest first; records are added to the last
-	waiting int64      // bytes of records that are not committed, those taken too
-	closed  bool
+	mu         sync.Mutex // guards all below
+	batches    []*batch   // oldest first; records are added to the last
+	waiting    int64      // bytes of records that are not committed, those taken too
+	closed     bool
+	entries    map[record.ID]entry // of calls whose record was not added
+	entryBytes int64
 }
 
 // batch is records that are committed together.
 type batch struct {
 	raw    []byte // as they stand in frames; see format.go
 	rows   []queued
+	size   int64 // bytes of what was added, until it is taken
 	commit *Commit
+
+	// What the committer makes rows of; see resolve.
+	announced []announcement
+	abandoned []abandoned
 }
 
 // queued is one record of a batch.
@@ -34,6 +43,7 @@ type queued struct {
 	start   int      // where it begins in raw
 	call    *Counter // whose calls it settles; nil for none
 	settles uint64
+	begin   bool // a begin entry, which has no sequence
 }
 
 // scratch holds buffers for metadata: []byte.
@@ -63,15 +73,16 @@ func (b *batch) finish(err error) {
 	spare.Put(b)
 }
 
-// add appends one record, whose metadata is meta.
-func (b *batch) add(r *record.Record, meta []byte, call *Counter, settles uint64) {
-	b.rows = append(b.rows, queued{len(b.raw), call, settles})
-	b.raw = appendRecord(b.raw, r, meta)
+// add appends one record, whose metadata is meta; announced is that of its begin
+// entry, 0 where it had none.
+func (b *batch) add(r *record.Record, announced uint64, meta []byte, call *Counter, settles uint64) {
+	b.rows = append(b.rows, queued{start: len(b.raw), call: call, settles: settles})
+	b.raw = appendRecord(b.raw, r, announced, meta)
 }
 
 // addGap appends a gap record, which settles as many calls as it counts.
 func (b *batch) addGap(r *record.Record, call *Counter) {
-	b.add(r, r.AppendMeta(nil), call, r.Gap.Count)
+	b.add(r, 0, r.AppendMeta(nil), call, r.Gap.Count)
 }
 
 // unsettle takes back what encoding the batch has counted as settled.
@@ -91,8 +102,11 @@ func (b *batch) end(i int) int {
 	return len(b.raw)
 }
 
-func newQueue(limit, batch int64) *queue {
-	return &queue{limit: limit, batch: batch, ready: make(chan struct{}, 1)}
+func newQueue(limit, batch int64, sequence *atomic.Uint64) *queue {
+	return &queue{
+		limit: limit, batch: batch, sequence: sequence, ready: make(chan struct{}, 1),
+		entries: make(map[record.ID]entry),
+	}
 }
 
 // wake tells the committer that there is something to do.
@@ -124,16 +138,27 @@ func (q *queue) put(r *record.Record, call *Counter) (*Commit, error) {
 	if q.waiting > 0 && q.waiting+size > q.limit { // a lone record may be larger than the limit
 		return nil, ErrFull
 	}
+	if r.Outcome == record.OutcomeInProgress {
+		return q.announce(r, *buf, call)
+	}
+	e, _ := q.closeEntry(r.EventID)
+	b := q.room(size)
+	before := len(b.raw)
+	b.add(r, e.announced, *buf, call, 1)
+	b.size += int64(len(b.raw) - before)
+	q.waiting += int64(len(b.raw) - before)
+	q.wake()
+	return b.commit, nil
+}
+
+// room returns the batch to which size bytes may be added. The caller holds mu.
+func (q *queue) room(size int64) *batch {
 	last := len(q.batches) - 1
-	if last < 0 || int64(len(q.batches[last].raw))+size > q.batch {
+	if last < 0 || q.batches[last].size+size > q.batch {
 		q.batches = append(q.batches, newBatch())
 		last++
 	}
-	b := q.batches[last]
-	b.add(r, *buf, call, 1)
-	q.waiting += int64(len(b.raw) - b.rows[len(b.rows)-1].start)
-	q.wake()
-	return b.commit, nil
+	return q.batches[last]
 }
 
 // take removes the oldest batch, nil where there is none, and says whether

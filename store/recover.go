@@ -34,7 +34,8 @@ func openJournal(dir string, o JournalOptions) (_ *Journal, err error) {
 	if err != nil {
 		return nil, err
 	}
-	gaps := old.gaps(run, runErr, now)
+	open, unsettled := old.entries(run)
+	gaps := old.gaps(run, runErr, unsettled, now)
 
 	boot := uuid.New()
 	h := header{first: max(old.last, o.After) + 1, begun: now, node: o.Node, boot: boot.String()}
@@ -53,12 +54,13 @@ func openJournal(dir string, o JournalOptions) (_ *Journal, err error) {
 	}()
 	c := &committer{
 		fileSize: o.FileSize, sync: o.Durability == Fsync, now: o.Now, log: o.Log,
-		queue: newQueue(o.Queue, o.Batch), tail: newTail(old.files, file), figures: newFigures(),
+		tail: newTail(old.files, file), figures: newFigures(),
 		sealing: make(chan chan error), sealed: make(chan struct{}, 1),
 		closing: make(chan struct{}), giveUp: make(chan struct{}), done: make(chan struct{}),
 		file: file, next: h.first, lastCommit: now,
 	}
-	if err := c.commitFound(gaps); err != nil {
+	c.queue = newQueue(o.Queue, o.Batch, &c.tail.sequence)
+	if err := c.commitFound(gaps, open); err != nil {
 		return nil, err
 	}
 	if c.calls, err = createCalls(dir, boot, now, c.next-1); err != nil {
@@ -77,7 +79,7 @@ func openJournal(dir string, o JournalOptions) (_ *Journal, err error) {
 	if len(c.tail.list()) > 0 {
 		c.tellSealed()
 	}
-	c.counters = newCounters(c.calls, o.Now, c.queue.wake)
+	c.counters = newCounters(c.calls, o.Now, c.queue)
 	for _, r := range gaps {
 		c.counters.count(r.Gap.Reason, r.Gap.Count)
 	}
@@ -87,13 +89,16 @@ func openJournal(dir string, o JournalOptions) (_ *Journal, err error) {
 }
 
 // commitFound writes gap records, but for those that an earlier start has
-// written already. It tries once.
-func (c *committer) commitFound(gaps []*record.Record) error {
+// written already, and makes begin entries records. It tries once.
+func (c *committer) commitFound(gaps []*record.Record, entries []Row) error {
 	b := newBatch()
 	for _, r := range gaps {
 		if _, known := c.tail.view.Load().Find(r.EventID); !known {
 			b.addGap(r, nil)
 		}
+	}
+	for _, e := range entries {
+		b.addUnfinished(e, nil, c.log)
 	}
 	if len(b.rows) == 0 {
 		return nil
@@ -106,9 +111,70 @@ func (c *committer) commitFound(gaps []*record.Record) error {
 	return nil
 }
 
+// entries returns the begin entries that stand without a record. unsettled counts,
+// by source, those of the last run that none of its frames has settled, because
+// they stand, or because a start that was cut off has made records of them.
+func (r *replay) entries(run *lastRun) (open []Row, unsettled map[string]uint64) {
+	view, seen := new(View), map[record.ID]bool{}
+	for _, f := range r.files {
+		view.sealed = append(view.sealed, f.runs...)
+	}
+	unsettled = map[string]uint64{}
+	for rows := range view.runs {
+		for _, e := range rows {
+			if e.Sequence != 0 || seen[e.ID] {
+				continue
+			}
+			seen[e.ID] = true
+			final, _ := view.Find(e.ID)
+			if final.Sequence == 0 {
+				open = append(open, e)
+			} else if final.Boot() == e.Boot() {
+				continue
+			}
+			if run == nil || e.Boot() != run.boot {
+				continue
+			}
+			var source string
+			if rec, err := e.Record(false); err == nil {
+				source = rec.Source
+			}
+			if _, ok := run.calls[source]; !ok {
+				source = otherName
+			}
+			unsettled[source]++
+		}
+	}
+	return open, unsettled
+}
+
+// told returns how many missing records may be of calls that are told of anyhow.
+// stand is of those whose begin entry stands: as many as the last run seems to
+// have settled more than it has begun. open is of those that the last run did not
+// settle: where the newest records are missing, so is what they settled.
+func (r *replay) told(run *lastRun, unsettled map[string]uint64) (stand, open uint64) {
+	if run == nil || run.rebooted {
+		return 0, 0
+	}
+	for source, begun := range run.calls {
+		settled := r.settled[run.boot][source]
+		if run.closed { // then all were, whatever can still be read
+			settled = begun
+		}
+		if begun > settled {
+			open += begun - settled
+		}
+		if settled += unsettled[source]; settled > begun {
+			stand += settled - begun
+		}
+	}
+	return stand, open
+}
+
 // gaps returns the gap records of what is missing: run is what the calls file
 // says of the last run, and nil where it could not be read because of runErr.
-func (r *replay) gaps(run *lastRun, runErr error, now time.Time) (gaps []*record.Record) {
+// unsettled is how many calls of it have begin entries; see entries.
+func (r *replay) gaps(run *lastRun, runErr error, unsettled map[string]uint64, now time.Time) (gaps []*record.Record) {
 	unknown := func(what string) {
 		g := record.Gap{CountUnknown: true, Reason: ReasonDamage}
 		gaps = append(gaps, foundGap(record.Self, r.stretch(now), now, g, r.last, what))
@@ -128,8 +194,14 @@ func (r *replay) gaps(run *lastRun, runErr error, now time.Time) (gaps []*record
 	case run != nil:
 		r.expect(run.sequence+1, now)
 	}
+	told, open := r.told(run, unsettled)
 	for _, h := range r.holes {
 		g := record.Gap{Count: h.last - h.first + 1, Reason: ReasonDamage}
+		if run != nil && h.last == run.sequence {
+			told += open
+		}
+		less := min(g.Count, told)
+		g.Count, told = g.Count-less, told-less
 		if run != nil && run.rebooted && h.last == run.sequence {
 			g.Reason = ReasonPowerCut // the disk had not got all that was written
 		}
@@ -142,10 +214,11 @@ func (r *replay) gaps(run *lastRun, runErr error, now time.Time) (gaps []*record
 	if start.IsZero() {
 		start = run.begun
 	}
+	start = start.Add(-announceTime)
 	for _, source := range slices.Sorted(maps.Keys(run.calls)) {
 		g := record.Gap{CountUnknown: true, Reason: ReasonPowerCut}
 		if !run.rebooted {
-			begun, settled := run.calls[source], r.settled[run.boot][source]
+			begun, settled := run.calls[source], r.settled[run.boot][source]+unsettled[source]
 			if begun <= settled {
 				continue
 			}

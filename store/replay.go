@@ -129,7 +129,7 @@ func (r *replay) read(f *file, end uint64) error {
 	}
 	var rows []Row
 	var bad int64 // where damaged bytes began; 0 for nowhere
-	f.end = firstFrame
+	f.end, f.last = firstFrame, f.first-1
 	for at := int64(firstFrame); at >= 0 && at+frameHead <= info.Size(); {
 		h, settled, raw, err := r.frame(f, at, info.Size())
 		if err != nil {
@@ -143,10 +143,11 @@ func (r *replay) read(f *file, end uint64) error {
 			r.log("skipping damaged bytes of the journal", fmt.Errorf("%w: %s, bytes %d to %d", ErrCorrupt, f.path, bad, at-1))
 			bad = 0
 		}
-		if h.first >= end {
+		where := &frame{f, at, int(h.size())}
+		more, moreGaps, next := where.rows(rows, f.gaps, h.first, raw)
+		if next > end { // not acknowledged, and written again
 			break
 		}
-		where := &frame{f, at, int(h.size())}
 		at += h.size()
 		f.end = at
 		r.settle(f.boot, settled)
@@ -157,12 +158,12 @@ func (r *replay) read(f *file, end uint64) error {
 			continue
 		}
 		r.expect(h.first, h.written)
-		rows, f.gaps = where.rows(rows, f.gaps, h.first, raw)
-		r.last = max(r.last, h.first+uint64(h.records)-1)
+		rows, f.gaps = more, moreGaps
+		f.last = max(f.last, next-1)
+		r.last = max(r.last, next-1)
 		r.before, r.written[f.boot] = h.written, h.written
 	}
-	if f.last = f.first - 1; len(rows) > 0 {
-		f.last = rows[len(rows)-1].Sequence
+	if len(rows) > 0 {
 		slices.SortFunc(rows, compareRows)
 		f.runs = [][]Row{rows}
 	}

@@ -15,10 +15,10 @@ type figures struct {
 }
 
 // add counts a commit of so many records.
-func (f *figures) add(records int, took time.Duration) {
+func (f *figures) add(records uint64, took time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.stored += uint64(records)
+	f.stored += records
 	f.commits.Count++
 	f.commits.Seconds += took.Seconds()
 	for i, bound := range CommitBuckets {

@@ -4,8 +4,9 @@
 // A store takes finished records, in any order, from many goroutines, and
 // commits them in batches; each commit gives its records their place in one
 // gapless sequence. What is committed can be listed, newest first, and looked
-// up by its ID. Calls that could not be recorded are counted, and each count
-// becomes a record of its own, a gap: begun calls = records + gaps.
+// up by its ID. A call that goes on for long has a begin entry until it ends.
+// Calls that could not be recorded are counted, and each count becomes a record
+// of its own, a gap: begun calls = records + gaps.
 package store
 
 import (
@@ -45,19 +46,29 @@ type Store interface {
 	//
 	// call is the counter with which the call was begun, and nil for a record
 	// that is no call. With an error the record was not taken, and the caller
-	// says so with [Counter.Lose].
+	// says so with [Counter.Abandon].
+	//
+	// A record whose outcome is in_progress is a begin entry: as durable as any,
+	// but without a sequence, and it settles no call. Listings and look-ups show it
+	// until the record of the same ID is committed, which supersedes it and belongs
+	// to the same snapshots: pages that are read meanwhile show the call once. An
+	// entry that is the second of its ID, or comes after the record, is dropped or
+	// refused. With [ErrFull] too many stand without a record ([MaxEntries]). What
+	// stands when the store is closed, or its process ends, becomes a record of
+	// outcome unfinished, which settles the call.
 	Add(r *record.Record, call *Counter) (*Commit, error)
 
 	// Sequence returns that of the newest committed record, 0 before the first.
 	Sequence() uint64
 
-	// Scan yields the committed records that q asks for, newest first, each
-	// once. A yielded record is the caller's. An error is the last thing
+	// Scan yields the committed records and begin entries that q asks for, newest
+	// first, each call once. A yielded record is the caller's. An error is the last thing
 	// yielded: [InterruptedError] where the budget ran out, otherwise ctx's error or
 	// one that wraps ErrCorrupt or ErrClosed.
 	Scan(ctx context.Context, q *record.Query) iter.Seq2[*record.Record, error]
 
-	// Get returns one committed record, bodies included, or ErrNotFound.
+	// Get returns one committed record, bodies included, or else the begin entry
+	// of that ID, or ErrNotFound.
 	Get(ctx context.Context, id record.ID) (*record.Record, error)
 
 	// Gaps returns the gap records whose stretch touches from (inclusive) to to

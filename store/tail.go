@@ -8,17 +8,19 @@ import (
 	"sync/atomic"
 )
 
-// Sealed is a journal file that is not written any more. It has at least one row.
+// Sealed is a journal file that is not written any more. It has at least one
+// record or begin entry.
 type Sealed struct {
-	file *file
-	view *View
+	file    *file
+	view    *View
+	entries []Row // begin entries that no record of the file supersedes; guarded by tail.mu
 }
 
-// First returns the sequence of the file's first row.
+// First returns the sequence of the file's first record.
 func (s *Sealed) First() uint64 { return s.file.first }
 
-// Last returns the sequence of the file's last row. From First to Last there is
-// no hole, but where the file was damaged.
+// Last returns the sequence of the file's last record; First()-1 where it has begin
+// entries alone. From First to Last there is no hole, but where the file was damaged.
 func (s *Sealed) Last() uint64 { return s.file.last }
 
 // Node returns the store that wrote the file.
@@ -27,16 +29,33 @@ func (s *Sealed) Node() string { return s.file.node }
 // Boot returns the run of the gateway that wrote the file.
 func (s *Sealed) Boot() string { return s.file.boot }
 
-// View returns the rows of this file alone.
+// View returns the records of this file alone, without its begin entries.
 func (s *Sealed) View() *View { return s.view }
 
-// newSealed gathers what f has into one run. f is not written any more.
+// newSealed gathers what f has into one run of records and one of begin entries.
+// f is not written any more.
 func newSealed(f *file) *Sealed {
 	for len(f.runs) > 1 {
 		n := len(f.runs)
 		f.runs = append(f.runs[:n-2:n-2], mergeRuns(f.runs[n-2], f.runs[n-1]))
 	}
-	return &Sealed{f, &View{sealed: f.runs, gaps: [][]Row{f.gaps}}}
+	s := &Sealed{file: f, view: &View{sealed: f.runs, gaps: [][]Row{f.gaps}}}
+	if !slices.ContainsFunc(f.runs[0], func(r Row) bool { return r.Sequence == 0 }) {
+		return s
+	}
+	var records []Row
+	for i, row := range f.runs[0] {
+		switch {
+		case row.Sequence != 0:
+			records = append(records, row)
+		case i+1 == len(f.runs[0]) || f.runs[0][i+1].ID != row.ID:
+			s.entries = append(s.entries, row)
+		}
+	}
+	if s.view.sealed = nil; len(records) > 0 {
+		s.view.sealed = [][]Row{records}
+	}
+	return s
 }
 
 // tail is all that can be read: the sealed files, and the active one, which the
@@ -96,11 +115,22 @@ func (t *tail) turn(next *file) (sealed bool) {
 	return sealed
 }
 
+// isOldest reports whether s is the oldest sealed file.
+func (t *tail) isOldest(s *Sealed) bool {
+	list := t.list()
+	return len(list) > 0 && list[0] == s
+}
+
+// forgetEntries leaves out the begin entries of s, which stand elsewhere.
+func (t *tail) forgetEntries(s *Sealed) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.entries = nil
+	t.sort()
+}
+
 // drop removes the oldest sealed file.
 func (t *tail) drop(s *Sealed) error {
-	if list := t.list(); len(list) == 0 || list[0] != s {
-		return fmt.Errorf("dropping journal file of sequences %d to %d: it is not the oldest", s.First(), s.Last())
-	}
 	if err := s.file.remove(); err != nil { // without mu: the committer does not wait for this
 		return fmt.Errorf("dropping journal file: %w", err)
 	}
@@ -116,6 +146,9 @@ func (t *tail) sort() {
 	t.runs, t.gaps = nil, nil
 	for _, s := range t.sealed {
 		t.runs = append(t.runs, s.view.sealed...)
+		if len(s.entries) > 0 {
+			t.runs = append(t.runs, s.entries)
+		}
 		t.gaps = append(t.gaps, s.view.gaps...)
 	}
 	t.publish()

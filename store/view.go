@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"slices"
@@ -11,7 +12,8 @@ import (
 
 // Row is one committed record of a [View]: its metadata, and where its bodies are.
 type Row struct {
-	ID       record.ID
+	ID record.ID
+	// Sequence is 0 of a begin entry.
 	Sequence uint64
 	// Meta is what [record.Record.AppendMeta] wrote. It is shared: not to be changed.
 	Meta []byte
@@ -61,15 +63,26 @@ func (r Row) Record(bodies bool) (*record.Record, error) {
 	return rec, nil
 }
 
-// compareRows orders rows by id, and those of the same id by sequence.
+// compareRows orders rows by id. Of the same id the last is the one that counts:
+// the record that was committed first, so that what has been seen stays as it is,
+// and a begin entry before all records.
 func compareRows(a, b Row) int {
-	if c := a.ID.Compare(b.ID); c != 0 || a.Sequence == b.Sequence {
+	if c := a.ID.Compare(b.ID); c != 0 {
 		return c
 	}
-	if a.Sequence < b.Sequence {
-		return -1
+	return cmp.Compare(b.Sequence-1, a.Sequence-1) // 0 becomes the greatest
+}
+
+// VisibleAt reports whether a row of that sequence and metadata is part of the
+// snapshot that is pinned at the sequence pin. A begin entry, whose sequence is
+// 0, is if it was added when no later record was committed; and then so is the
+// record that supersedes it, whenever that comes.
+func VisibleAt(pin, sequence uint64, meta []byte) bool {
+	if sequence != 0 && sequence <= pin {
+		return true
 	}
-	return 1
+	next := record.Announced(meta)
+	return next != 0 && next-1 <= pin
 }
 
 // View is an immutable snapshot of rows. It may be used by many goroutines, and
@@ -92,7 +105,7 @@ func (v *View) runs(yield func([]Row) bool) {
 	}
 }
 
-// Len returns how many rows the view has.
+// Len returns how many rows the view has, those too that others supersede.
 func (v *View) Len() (n int) {
 	for run := range v.runs {
 		n += len(run)
@@ -101,7 +114,8 @@ func (v *View) Len() (n int) {
 }
 
 // Scan yields the rows with from ≤ id, and id < below where that is a bound:
-// newest first. Of rows with the same id, it yields the one committed last.
+// newest first. Of rows with the same id it yields one: the record that was
+// committed first, and a begin entry where there is no record.
 func (v *View) Scan(below record.ID, bounded bool, from record.ID) iter.Seq[Row] {
 	return func(yield func(Row) bool) {
 		var m merge
@@ -127,11 +141,11 @@ func (v *View) Scan(below record.ID, bounded bool, from record.ID) iter.Seq[Row]
 	}
 }
 
-// Find returns the row of that id.
+// Find returns the row of that id, the one that Scan yields.
 func (v *View) Find(id record.ID) (found Row, ok bool) {
 	for run := range v.runs {
 		for i := lowerBound(run, id); i < len(run) && run[i].ID == id; i++ {
-			if !ok || run[i].Sequence > found.Sequence {
+			if !ok || compareRows(found, run[i]) < 0 {
 				found, ok = run[i], true
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
@@ -26,6 +27,20 @@ import (
 
 var loops = flag.Int("loops", 3, "how often processes are killed")
 
+// source is that of all calls of the process that is killed.
+const source = "nova"
+
+// begun returns how many calls the process that was killed had begun: the first
+// slot of the calls file.
+func begun(t *testing.T, dir string) uint64 {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, "journal", "calls"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary.NativeEndian.Uint64(data[128:])
+}
+
 // childDir names the variable that makes this program the one that is killed.
 const childDir = "AUDITGATE_TEST_CHILD_DIR"
 
@@ -37,8 +52,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// addForever adds records and says which are stored, while the store packs
-// after every few of them.
+// addForever adds records of calls, some of which have begin entries, and says
+// which are stored, while the store packs after every few of them.
 func addForever(dir string) error {
 	s, err := badger.Open(badger.Options{Path: dir, Durability: store.OS, JournalFile: 64 << 10})
 	if err != nil {
@@ -47,23 +62,40 @@ func addForever(dir string) error {
 	failed := make(chan error)
 	for i := range 4 {
 		go func() {
-			maker := storetest.NewRecords(rand.Uint64())
+			maker, calls := storetest.NewRecords(rand.Uint64()), s.Counter(source)
 			for {
+				calls.Begin()
 				r := maker.Next()
 				if i == 3 && rand.IntN(4) == 0 {
 					r = maker.At(record.IDAt(time.Now().Add(-20 * time.Minute)))
 				}
-				c, err := s.Add(r, nil)
+				r.Source = source
+				if i%2 == 0 {
+					if _, err := s.Add(storetest.Entry(r), calls); err != nil && !errors.Is(err, store.ErrFull) {
+						failed <- err
+						return
+					}
+				}
+				switch rand.IntN(50) {
+				case 0: // it goes on
+					continue
+				case 1:
+					calls.Abandon(r.EventID, "test", time.Now())
+					continue
+				}
+				c, err := s.Add(r, calls)
+				if errors.Is(err, store.ErrFull) {
+					calls.Abandon(r.EventID, "test", time.Now())
+					continue
+				}
 				if err == nil {
 					err = c.Wait(context.Background())
 				}
-				if err != nil && !errors.Is(err, store.ErrFull) {
+				if err != nil {
 					failed <- err
 					return
 				}
-				if err == nil {
-					fmt.Println(r.EventID)
-				}
+				fmt.Println(r.EventID)
 			}
 		}()
 	}
@@ -73,6 +105,7 @@ func addForever(dir string) error {
 func TestKilledWhilePackingLosesNothing(t *testing.T) {
 	dir := t.TempDir()
 	stored := make(map[record.ID]bool)
+	var calls uint64
 	for loop := range *loops {
 		child := exec.Command(os.Args[0])
 		child.Env = append(os.Environ(), childDir+"="+dir)
@@ -99,10 +132,20 @@ func TestKilledWhilePackingLosesNothing(t *testing.T) {
 		}
 		child.Wait() // says that it was killed
 
+		calls += begun(t, dir)
 		s := opener(badger.Options{})(t, dir)
 		found := make(map[record.ID]bool)
+		told := make(map[record.Outcome]uint64)
 		for _, r := range storetest.Verify(t, s) {
 			found[r.EventID] = true
+			if r.Gap != nil {
+				told[r.Outcome] += r.Gap.Count
+			} else {
+				told[r.Outcome]++
+			}
+		}
+		if n := told[record.OutcomeComplete] + told[record.OutcomeUnfinished] + told[record.OutcomeGap]; n != calls || told[record.OutcomeInProgress] != 0 {
+			t.Errorf("loop %d: %d calls have begun, %d are in the books: %v", loop, calls, n, told)
 		}
 		for id := range stored {
 			if !found[id] {
@@ -111,7 +154,7 @@ func TestKilledWhilePackingLosesNothing(t *testing.T) {
 		}
 		storetest.Close(t, s)
 	}
-	t.Logf("%d kills: %d records acknowledged, none lost", *loops, len(stored))
+	t.Logf("%d kills: %d calls begun, %d records acknowledged, none lost", *loops, calls, len(stored))
 }
 
 // writeAheadLogs lists those of all segments that are open, or were when their

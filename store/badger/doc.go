@@ -8,7 +8,8 @@
 // transactions that Badger syncs. Then the journal file goes. Packing a file
 // twice writes the same keys and the same bytes, so a crash in between costs
 // nothing but the work; and a record that is in both places for a moment is
-// listed once, since its id tells.
+// listed once, since its id tells. Begin entries are never packed: the journal
+// keeps them until their records come.
 //
 // Blocks stand in segments. A segment is one Badger of its own, for what was
 // committed on one day in one class (see [record.Class]); to drop it is to
@@ -52,7 +53,8 @@
 //
 // A sub-block of metadata is a row after the other: id (16), difference of the
 // sequence to that of the row before, of the first row to 0 (varint), length of
-// the metadata (uvarint), the metadata ([record.Record.AppendMeta]), then one
+// the metadata (uvarint), the metadata ([record.AppendAnnounced] and
+// [record.Record.AppendMeta]), then one
 // more than the number of the sub-block that has the bodies, or 0 where both are
 // empty (uvarint), and if they are not, where they begin in it and the length of
 // the request's and of the response's (uvarints).

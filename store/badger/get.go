@@ -16,6 +16,11 @@ func (s *Store) Get(ctx context.Context, id record.ID) (*record.Record, error) {
 	if row, ok := s.journal.View().Find(id); ok {
 		return row.Record(true)
 	}
+	return s.findPacked(ctx, id)
+}
+
+// findPacked looks for a record in all segments.
+func (s *Store) findPacked(ctx context.Context, id record.ID) (*record.Record, error) {
 	for _, seg := range s.segments.list() {
 		bound := seg.bound.Load()
 		if id.Compare(bound.Oldest) < 0 || id.Compare(bound.Newest) > 0 {

@@ -125,7 +125,7 @@ func (s *Store) pack(ctx context.Context, f *store.Sealed) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return s.journal.Drop(f)
+	return s.journal.Drop(ctx, f)
 }
 
 // target is what one journal file brings to one segment.

@@ -32,7 +32,8 @@ func (s *Store) scan(ctx context.Context, q record.Query, yield func(*record.Rec
 	if now := s.journal.Sequence(); q.UpTo == 0 || q.UpTo > now {
 		q.UpTo = now
 	}
-	c := &scan{store: s, query: &q, needles: needlesOf(&q)}
+	c := &scan{store: s, pin: q.UpTo, needles: needlesOf(&q)}
+	q.UpTo = 0 // the pin is minded by wants, which knows of begin entries
 	defer c.stop()
 	c.upper, c.bounded = q.Upper()
 	c.lower = q.Lower()
@@ -44,7 +45,6 @@ func (s *Store) scan(ctx context.Context, q record.Query, yield func(*record.Rec
 
 	deadline := time.Now().Add(s.options.ScanTime)
 	r := new(record.Record)
-	var last record.ID
 	for len(c.sources) > 0 {
 		if s.closed.Load() {
 			return store.ErrClosed
@@ -65,10 +65,10 @@ func (s *Store) scan(ctx context.Context, q record.Query, yield func(*record.Rec
 		// A row that was seen already stands in a block as well. So does what is
 		// newer: a segment may have got blocks since its place among the sources
 		// was found, but with nothing that is not in the view, or above UpTo.
-		if row == nil || !last.IsZero() && row.id.Compare(last) >= 0 {
+		if row == nil || !c.last.IsZero() && row.id.Compare(c.last) >= 0 {
 			continue
 		}
-		last = row.id
+		c.last = row.id
 		if err := row.decode(r); err != nil {
 			return err
 		}
@@ -94,7 +94,7 @@ func (s *Store) scan(ctx context.Context, q record.Query, yield func(*record.Rec
 // with the newest.
 type scan struct {
 	store   *Store
-	query   *record.Query
+	pin     uint64
 	needles []needles
 
 	upper   record.ID // rows are below, if bounded
@@ -107,6 +107,7 @@ type scan struct {
 	opened  []source   // by the last step
 	leased  []*segment // the one leased first in front
 	looked  int        // rows so far
+	last    record.ID  // of the row before; zero where there was none
 }
 
 // source is a part of the store that rows come out of, newest first.
@@ -175,7 +176,8 @@ func (c *scan) next() (*row, error) {
 	return row, nil
 }
 
-// at returns an id that all rows to come are below, and none of those before.
+// at returns an id that all rows to come are below, and none of those before. The
+// top may be above those: a segment may have got newer blocks, as above.
 func (c *scan) at() record.ID {
 	at := c.sources[0].top()
 	for i := len(at) - 1; i >= 0; i-- { // the next one
@@ -183,10 +185,10 @@ func (c *scan) at() record.ID {
 			break
 		}
 	}
-	if c.bounded && at.Compare(c.upper) > 0 {
-		return c.upper
+	if !c.last.IsZero() && at.Compare(c.last) > 0 {
+		return c.last
 	}
-	return at
+	return c.clamp(at)
 }
 
 // clamp lowers an id to the bound.
@@ -204,7 +206,7 @@ func (c *scan) overlaps(oldest, newest record.ID) bool {
 
 // wants reports whether a row is worth decoding.
 func (c *scan) wants(id record.ID, sequence uint64, meta []byte) bool {
-	return sequence <= c.query.UpTo && (!c.bounded || id.Compare(c.upper) < 0) &&
+	return store.VisibleAt(c.pin, sequence, meta) && (!c.bounded || id.Compare(c.upper) < 0) &&
 		id.Compare(c.lower) >= 0 && c.mayMatch(meta)
 }
 

@@ -91,8 +91,17 @@ func open(o Options, room func() error) (*Store, error) {
 // Counter implements [store.Store].
 func (s *Store) Counter(source string) *store.Counter { return s.journal.Counter(source) }
 
-// Add implements [store.Store].
+// Add implements [store.Store]. For a begin entry whose call is older than what was
+// packed last it reads a block, to see whether the record is there already.
 func (s *Store) Add(r *record.Record, call *store.Counter) (*store.Commit, error) {
+	if r.Outcome == record.OutcomeInProgress {
+		switch late, err := s.findPacked(context.Background(), r.EventID); {
+		case late != nil:
+			return nil, fmt.Errorf("adding begin entry %s: its record is stored", r.EventID)
+		case !errors.Is(err, store.ErrNotFound):
+			return nil, fmt.Errorf("adding begin entry %s: %w", r.EventID, err)
+		}
+	}
 	return s.journal.Add(r, call)
 }
 

@@ -1,8 +1,12 @@
 package badger_test
 
 import (
+	"errors"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store"
 	"github.com/auditgate/auditgate/store/badger"
 	"github.com/auditgate/auditgate/store/storetest"
@@ -35,4 +39,42 @@ func TestTightStoreKeepsTheContract(t *testing.T) {
 		ScanRecords:  150,
 		OpenSegments: 3,
 	}))
+}
+
+// Rows that are packed while a scan goes on come out of the journal and out of
+// their block.
+func TestScanInterruptedAmongPackedRowsYieldsNoneTwice(t *testing.T) {
+	s := opener(badger.Options{ScanRecords: 3})(t, t.TempDir())
+	maker := storetest.NewRecords(1)
+	var want []record.ID
+	for i := range 3 {
+		r := maker.Next()
+		r.Method = "POST"
+		storetest.Add(t, s, r)
+		if i == 0 {
+			storetest.Pack(t, s) // so that there is a segment
+		}
+		want = append([]record.ID{r.EventID}, want...)
+	}
+	var got []record.ID
+	q := record.Query{Scope: storetest.Everything}
+	for interrupted := true; interrupted; {
+		interrupted = false
+		for r, err := range s.Scan(t.Context(), &q) {
+			var stopped *store.InterruptedError
+			if errors.As(err, &stopped) {
+				q.Before, interrupted = stopped.At, true
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, r.EventID)
+			storetest.Pack(t, s)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	storetest.Close(t, s)
 }
