@@ -19,6 +19,11 @@ type Body struct {
 	// Side is "request_body" or "response_body": what the names of places
 	// begin with.
 	Side string
+	// Call is the call that the body belongs to.
+	Call Call
+	// Binary keeps as it is what would be withheld for its type. Nobody has
+	// looked for secrets in it.
+	Binary bool
 }
 
 // Result is what may be kept of a body.
@@ -53,15 +58,29 @@ func (r *Redactor) Body(in Body) Result {
 	if in.Truncated {
 		content = wholeRunes(content)
 	}
-	if k == media {
+	if k == media || in.Binary && k != multipart && k != jsonBody {
 		if !isText(content) {
 			return opaque(in)
 		}
-		k = plain
+		if k <= media {
+			k = plain
+		}
 	}
 	j := r.start(in.Side, "/", nil)
+	j.pointers = r.pointers
+	for i := range r.keeps {
+		if r.keeps[i].holds(in.Call) {
+			j.keeps = append(j.keeps, r.keeps[i].pointer)
+		}
+	}
 	j.records = strings.Contains(in.ContentType, "json-seq")
-	content, changed, reason := j.body(content, in.Truncated, k)
+	var changed bool
+	var reason string
+	if k == multipart {
+		content, changed, reason = j.multipart(content, in.Truncated, in.ContentType)
+	} else {
+		content, changed, reason = j.body(content, in.Truncated, k)
+	}
 	places := j.end()
 	if reason != "" {
 		return Result{State: record.BodyWithheld, Reason: reason, Changed: true}
@@ -84,6 +103,21 @@ func opaque(in Body) Result {
 // body returns a body without its secrets and whether there were any, or why
 // it cannot be kept.
 func (j *job) body(content []byte, cut bool, k kind) (kept []byte, changed bool, reason string) {
+	for range maxPasses {
+		var again bool
+		j.rough, j.edits = false, j.edits[:0]
+		if content, again, reason = j.bodyOnce(content, cut, k); reason != "" {
+			return nil, false, reason
+		}
+		if changed = changed || again; !j.rough {
+			break
+		}
+	}
+	return content, changed, ""
+}
+
+// bodyOnce is one pass of body.
+func (j *job) bodyOnce(content []byte, cut bool, k kind) (kept []byte, changed bool, reason string) {
 	if k == other || k > jsonBody && !isText(content) {
 		return nil, false, record.ReasonType
 	}
@@ -91,6 +125,8 @@ func (j *job) body(content []byte, cut bool, k kind) (kept []byte, changed bool,
 	if !ok && k == form {
 		pairs := bytes.TrimRight(content, "\r\n") // the end of a file is not part of a value
 		j.pairs(pairs, cut, 0)
+		j.again(pairs, cut, 0, behind, 0)
+		j.detect(pairs, cut, false, 0)
 		if ok = bytes.IndexByte(pairs, '=') >= 0 && bytes.IndexByte(pairs, '\n') < 0; !ok {
 			// curl -d says form, whatever it sends: it may be other text as well.
 			changed = len(j.edits) > 0
@@ -106,16 +142,27 @@ func (j *job) body(content []byte, cut bool, k kind) (kept []byte, changed bool,
 
 // other finds the secrets in a body that is no JSON, and reports whether the
 // rest can be kept.
-func (j *job) other(content []byte, cut bool, k kind) bool {
-	switch k {
-	case form, plain:
-		return j.text(content, cut, 0, plainText)
-	case page:
-		return j.text(content, cut, 0, markup)
-	case columns:
-		return j.text(content, cut, 0, table)
+func (j *job) other(content []byte, cut bool, k kind) (ok bool) {
+	switch {
+	case k == columns:
+		ok = j.text(content, cut, 0, table)
+	case k <= jsonBody:
+		return false
+	case k != page && k != markupBody && !beginsWith(content, "<") || !hasTag(content):
+		ok = j.text(content, cut, 0, plainText)
+	case k == markupBody:
+		return j.markup(content, cut, 0, embedded, false)
+	default:
+		return j.markup(content, cut, 0, plainText, k == page || isHTML(content))
 	}
-	return false
+	j.detect(content, cut, false, 0)
+	return ok
+}
+
+// isHTML reports whether a text that begins with a tag says that it is HTML.
+func isHTML(content []byte) bool {
+	start := strings.ToLower(string(bytes.TrimSpace(content[:min(len(content), MaxName)])))
+	return strings.HasPrefix(start, "<!doctype html") || strings.HasPrefix(start, "<html")
 }
 
 // kind is what a content type says about how to look for secrets.
@@ -123,13 +170,14 @@ type kind byte
 
 const (
 	other     kind = iota // nothing is known of it
-	multipart             // not read yet: never kept
+	multipart             // read by its parts
 	media                 // pictures, sound, fonts
 	jsonBody
 	form
-	plain   // also where no type is given
-	page    // HTML
-	columns // names apart from values
+	plain      // also where no type is given
+	page       // HTML
+	markupBody // XML
+	columns    // names apart from values
 )
 
 // kindOf reads the value of a Content-Type header (RFC 9110, section 8.3). Its
@@ -147,7 +195,9 @@ func kindOf(contentType string) kind {
 		return form
 	case strings.Contains(name, "html"):
 		return page
-	case strings.Contains(name, "xml"), name == "csv", name == "tab-separated-values":
+	case strings.Contains(name, "xml"):
+		return markupBody
+	case name == "csv", name == "tab-separated-values":
 		return columns
 	case t == "", class == "text", strings.HasSuffix(name, "javascript"):
 		return plain

@@ -18,9 +18,13 @@ const canary = "CaNaRy-7f3k"
 // again, where a secret was, the end may look like half a secret and go too.
 func bodyOf(t testing.TB, contentType, content string, cut bool) redact.Result {
 	t.Helper()
-	r := newRedactor(t)
+	return bodyIn(t, newRedactor(t), redact.Call{}, contentType, content, cut)
+}
+
+func bodyIn(t testing.TB, r *redact.Redactor, call redact.Call, contentType, content string, cut bool) redact.Result {
+	t.Helper()
 	in := []byte(content)
-	res := r.Body(redact.Body{ContentType: contentType, Content: in, Truncated: cut, Side: "request_body"})
+	res := r.Body(redact.Body{ContentType: contentType, Content: in, Truncated: cut, Side: "request_body", Call: call})
 	if string(in) != content {
 		t.Fatalf("the input became %q", in)
 	}
@@ -30,7 +34,7 @@ func bodyOf(t testing.TB, contentType, content string, cut bool) redact.Result {
 		}
 		return res
 	}
-	again := r.Body(redact.Body{ContentType: contentType, Content: res.Content, Truncated: cut, Side: "request_body"})
+	again := r.Body(redact.Body{ContentType: contentType, Content: res.Content, Truncated: cut, Side: "request_body", Call: call})
 	same := bytes.Equal(again.Content, res.Content) && len(again.Redacted) == 0
 	if !same && (!cut || !bytes.HasPrefix(res.Content, again.Content)) {
 		t.Fatalf("%q\nbecame  %q\nand then %q (%s %s) at %q", content, res.Content, again.Content, again.State, again.Reason, again.Redacted)
@@ -90,9 +94,9 @@ func TestBodyKeepsWhatIsNotSecret(t *testing.T) {
 		{"text/plain", `Your password is wrong, get a token.`, `Your password is wrong, get a token.`, nil},
 		{"text/event-stream", "data: {\"token\":\"CaNaRy-7f3k\"}\n\n", "data: {\"token\":\"" + h + "\"}\n\n", []string{"/token"}},
 		{"text/yaml", "a: 1\nprivate_key: |\n  CaNaRy-7f3k\n\n  CaNaRy-7f3k\nb: 2\n", "a: 1\nprivate_key: " + value(t, "|\n  CaNaRy-7f3k\n\n  CaNaRy-7f3k") + "\nb: 2\n", []string{"/private_key"}},
-		{"text/html", `<a href="/x?token=CaNaRy-7f3k">the token</a>`, `<a href="/x?token=` + h + `">the token</a>`, []string{"/token"}},
+		{"text/html", `<a href="/x?token=CaNaRy-7f3k">the token</a>`, `<a href="/x?token=` + h + `">the token</a>`, []string{"/a/href/token"}},
 		{"application/javascript", "var p = {apiKey: 'CaNaRy-7f3k', x: 1}", "var p = {apiKey: '" + h + "', x: 1}", []string{"/apiKey"}},
-		{"application/xml", `<server name="a" admin-pass="CaNaRy-7f3k"/>`, `<server name="a" admin-pass="` + h + `"/>`, []string{"/admin-pass"}},
+		{"application/xml", `<server name="a" admin-pass="CaNaRy-7f3k"/>`, `<server name="a" admin-pass="` + h + `"/>`, []string{"/server/admin-pass"}},
 		{"text/csv", "id,name\n1,token_ring\n", "id,name\n1,token_ring\n", nil},
 	} {
 		res := bodyOf(t, test.contentType, test.in, false)
@@ -125,17 +129,11 @@ func TestBodyWithholdsWhatItCannotRead(t *testing.T) {
 		{"application/json", "\xff\xfe{\x00\"\x00a\x00\"\x00:\x001\x00}\x00", record.ReasonUnparsable},
 		{"application/json", deep, record.ReasonUnparsable},
 		{"application/json; charset=utf-16", "{\x00}\x00", record.ReasonUnparsable},
-		{"multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--x--\r\n", record.ReasonUnparsable},
 		{"text/csv", "name,password\nada,x\n", record.ReasonUnparsable},
 		{"text/csv", "name,user password\nada,x\n", record.ReasonUnparsable},
 		{"text/plain", "| user | password |\n| ada | x |\n", record.ReasonUnparsable},
 		{"text/plain", "USER   PASSWORD   ROLE\nada    x          admin\n", record.ReasonUnparsable},
-		{"application/xml", "<user><password>x</password></user>", record.ReasonUnparsable},
-		{"application/xml", `<user><ns:token a="b">x</ns:token></user>`, record.ReasonUnparsable},
-		{"text/html", `<input type="password" name="p" value="x">`, record.ReasonUnparsable},
-		{"text/html", `<entry key="db.password">x</entry>`, record.ReasonUnparsable},
 		{"text/plain", "--x\r\nContent-Disposition: form-data; name=password\r\n\r\nx\r\n--x--", record.ReasonUnparsable},
-		{"text/html", "<input type=hidden name=token value=x>", record.ReasonUnparsable},
 		{"text/plain", "a\x00b", record.ReasonType},
 		{"text/plain; charset=latin1", "caf\xe9", record.ReasonType},
 		{"", "\x7fELF\xff\x00", record.ReasonType},

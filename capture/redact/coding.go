@@ -3,6 +3,7 @@ package redact
 import (
 	"bytes"
 	"net/url"
+	"strconv"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -14,6 +15,9 @@ type coding byte
 const (
 	jsonCoding    coding = iota // the escapes of JSON strings (RFC 8259, section 7)
 	percentCoding               // of forms and queries: %41, and + for a space
+	markupCoding                // the references of XML and HTML: &amp; and &#65;
+	asItIs                      // no coding
+	betweenTags                 // none either, and the text has been searched for markup
 )
 
 // decode appends the text that raw stands for. What is no escape stands for
@@ -33,8 +37,13 @@ func (c coding) decode(dst, raw []byte) []byte {
 
 // special returns how many bytes raw begins with that stand for themselves.
 func (c coding) special(raw []byte) int {
-	if c == jsonCoding {
+	switch c {
+	case jsonCoding:
 		return until(raw, '\\')
+	case markupCoding:
+		return until(raw, '&')
+	case asItIs, betweenTags:
+		return len(raw)
 	}
 	for i, b := range raw {
 		if b == '%' || b == '+' {
@@ -47,7 +56,10 @@ func (c coding) special(raw []byte) int {
 // unit appends what the escape stands for that raw begins with, and returns
 // the escape's length.
 func (c coding) unit(dst, raw []byte) (plain []byte, size int) {
-	if c == percentCoding {
+	switch c {
+	case markupCoding:
+		return reference(dst, raw)
+	case percentCoding:
 		if raw[0] == '+' {
 			return append(dst, ' '), 1
 		}
@@ -77,6 +89,33 @@ func (c coding) unit(dst, raw []byte) (plain []byte, size int) {
 		}
 	}
 	return utf8.AppendRune(dst, r), 6 // half a pair becomes U+FFFD
+}
+
+// references are those of XML (section 4.6), and the space of HTML.
+var references = map[string]byte{"amp": '&', "lt": '<', "gt": '>', "quot": '"', "apos": '\'', "nbsp": ' '}
+
+// reference appends what the reference stands for that raw begins with. One that
+// is not known stands for itself.
+func reference(dst, raw []byte) (plain []byte, size int) {
+	const longest = 12
+	end := bytes.IndexByte(raw[:min(len(raw), longest)], ';')
+	if end < 2 {
+		return append(dst, '&'), 1
+	}
+	name := string(raw[1:end])
+	if c, ok := references[name]; ok {
+		return append(dst, c), end + 1
+	}
+	if name[0] == '#' {
+		base, digits := 10, name[1:]
+		if digits != "" && digits[0]|0x20 == 'x' {
+			base, digits = 16, digits[1:]
+		}
+		if r, err := strconv.ParseUint(digits, base, 21); err == nil && r > 0 {
+			return utf8.AppendRune(dst, rune(r)), end + 1
+		}
+	}
+	return append(dst, '&'), 1
 }
 
 // hexRune reads an escape like \u0041 at the beginning of raw.
@@ -167,6 +206,8 @@ func (c coding) escape(text string) string {
 		return url.QueryEscape(text)
 	case c == jsonCoding:
 		return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text)
+	case c == markupCoding:
+		return strings.ReplaceAll(text, `"`, "&quot;")
 	}
 	return text
 }

@@ -4,9 +4,9 @@ import "bytes"
 
 // extent returns the value that begins at value and belongs to the name that
 // begins at name: see the rule at text. Quotes are not part of it.
-func extent(in []byte, name, value int, d dialect) (from, to int) {
-	if hasValue(in[value:]) && endsValue(in, value+valueSize) {
-		return value, value + valueSize
+func (j *job) extent(in []byte, name, value int, d dialect, cut bool) (from, to int) {
+	if size := j.r.standIn(in[value:]); size > 0 && endsValue(in, value+size) {
+		return value, value + size
 	}
 	open := value // behind the u of Python's u'text'
 	if d == embedded && value+1 < len(in) && folded[in[value]] != 0 && in[value+1] == '\'' {
@@ -32,9 +32,15 @@ func extent(in []byte, name, value int, d dialect) (from, to int) {
 	case inURL && in[name-1] == '&' && d == plainText:
 		return value, trimEnd(in, value, end+untilAny(in[end:], "&\n"))
 	case inURL || d == embedded:
-		return value, word(in, end)
+		end = word(in, end)
+		if inURL && in[name-1] == ';' { // Password=two words; in a list
+			if next := end + untilAny(in[end:], ";\n\"'`<>"); next < len(in) && in[next] == ';' || cut && next == len(in) {
+				end = next
+			}
+		}
+		return value, end
 	}
-	return value, lines(in, name, end, d)
+	return value, lines(in, name, end)
 }
 
 // endsValue reports whether what stands at i ends a value that stands before it.
@@ -98,20 +104,11 @@ func word(in []byte, i int) int {
 
 // lines returns the end of a value that goes on to the end of the line or
 // further.
-func lines(in []byte, name, value int, d dialect) int {
-	stop := "\n"
-	if d == markup {
-		stop = "\n<"
-	}
-	end := value + untilAny(in[value:], stop)
-	if pem := bytes.Index(in[value:end], []byte("-----BEGIN")); pem >= 0 {
-		begin := value + pem + 1
-		last := bytes.Index(in[begin:], []byte("-----END"))
-		if last < 0 {
-			return len(in)
-		}
-		end = begin + last
-		end += untilAny(in[end:], stop)
+func lines(in []byte, name, value int) int {
+	end := value + until(in[value:], '\n')
+	if mark := bytes.Index(in[value:end], blockMark); mark >= 0 {
+		end = blockEnd(in, value+mark+len(blockMark))
+		end += until(in[end:], '\n')
 	}
 	if end == len(in) || in[end] != '\n' {
 		return trimEnd(in, value, end)

@@ -30,7 +30,7 @@ func (r *Redactor) Query(raw string, redacted []string) (string, []string) {
 	return r.URL(raw, "query", redacted)
 }
 
-// URL returns a URL, or a path with a query, whose query, fragment and user
+// URL returns a URL, or a path with a query, whose path, query, fragment and user
 // information are free of secrets. place, as "upstream_uri", begins the names of
 // their places, which are appended to redacted.
 func (r *Redactor) URL(raw, place string, redacted []string) (string, []string) {
@@ -50,11 +50,11 @@ func (j *job) credentials(f *record.Field) string {
 	}
 	secret := j.hold(credentials)
 	j.scratch = j.scratch[:0]
-	if len(secret) == 0 || credentials == f.Value && isValue(secret) {
+	if len(secret) == 0 || credentials == f.Value && j.r.isStandIn(secret) {
 		return f.Value
 	}
 	j.note()
-	return j.r.Value(secret)
+	return j.r.standsFor(secret, false)
 }
 
 // Cut returns s, or its first limit bytes and a remark. [Redactor] knows the
@@ -90,16 +90,52 @@ func (j *job) hold(text string) []byte {
 
 // line returns one line of text, such as a URL, free of secrets.
 func (j *job) line(text string) string {
-	n, cut := beforeRemark(text)
-	in := j.hold(text[:n])
-	if cut || mayHoldPairs(in) || isCoded(in) || beginsWith(in, `{["`) {
-		if !j.search(in, cut, 0, percentCoding) {
-			j.hide(0, len(in), in, "")
+	for range maxPasses {
+		n, cut := beforeRemark(text)
+		in := j.hold(text[:n])
+		j.rough = false
+		if cut || j.mayTell(in) {
+			if !j.search(in, cut, 0, percentCoding) {
+				j.hide(0, len(in), in, "")
+			}
+			if len(j.edits) > 0 {
+				text = string(j.apply(in)) + text[n:]
+			}
 		}
-		if len(j.edits) > 0 {
-			text = string(j.apply(in)) + text[n:]
+		j.edits, j.scratch = j.edits[:0], in[:0]
+		if !j.rough {
+			break
 		}
 	}
-	j.edits, j.scratch = j.edits[:0], in[:0]
 	return text
 }
+
+// mayTell reports whether a line may hold a secret. Most hold none.
+func (j *job) mayTell(in []byte) bool {
+	seen := sign(0)
+	for _, c := range in {
+		seen |= signs[c]
+	}
+	return seen&pairSign != 0 || seen&userSign != 0 && mayHoldUsers(in) || seen&codeSign != 0 && isCoded(in) || beginsWith(in, `{["`) ||
+		seen&proseSign != 0 && j.r.speaks(in) || (seen&valueSign != 0 || len(j.r.paths) > 0 || j.r.detectors.card) && j.r.suspect(in)
+}
+
+// sign is what a byte may be a sign of.
+type sign byte
+
+const (
+	pairSign  sign = 1 << iota // name=value, or markup
+	userSign                   // user information
+	codeSign                   // percent-coding
+	proseSign                  // see speaks
+	valueSign                  // see suspect
+)
+
+var signs = func() (t [256]sign) {
+	for set, s := range map[string]sign{"=<&": pairSign, "@": userSign, "%+": codeSign, ": ": proseSign, "JG": valueSign} {
+		for _, c := range set {
+			t[c] = s
+		}
+	}
+	return t
+}()

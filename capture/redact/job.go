@@ -18,6 +18,9 @@ const (
 	MaxNesting = 4
 )
 
+// maxPasses is how often a text is searched at most.
+const maxPasses = 4
+
 // maxIdle is how much memory a job keeps between two texts, in bytes.
 const maxIdle = 256 << 10
 
@@ -40,6 +43,15 @@ type job struct {
 	// scratch holds unescaped text, as a stack; used is how high it has been.
 	scratch []byte
 	used    int
+	// pointers and keeps are the rules that hold for the body.
+	pointers, keeps []pointer
+	spans           []span // of the path that is read
+	// known are the edits of a text that has been searched, for one more search.
+	known []edit
+	// rough is true where a text was changed by more than one rule, or not at the
+	// value of a name. What stands there then may look like a secret in turn, so
+	// it is searched once more.
+	rough bool
 	// records allows the record separators of RFC 7464 between JSON values.
 	records bool
 }
@@ -80,7 +92,10 @@ func (j *job) end() []string {
 	if cap(j.scratch) > maxIdle {
 		j.scratch = nil
 	}
-	*j = job{r: j.r, edits: j.edits[:0], levels: j.levels[:0], path: j.path[:0], scratch: j.scratch[:0]}
+	*j = job{
+		r: j.r, edits: j.edits[:0], levels: j.levels[:0], path: j.path[:0], scratch: j.scratch[:0],
+		keeps: j.keeps[:0], spans: j.spans[:0],
+	}
 	j.r.jobs.Put(j)
 	return places
 }
@@ -111,36 +126,79 @@ func (j *job) decode(c coding, raw []byte) []byte {
 // search finds the secrets in a text that is written inside another one. It
 // returns false, and edits nothing, where all of it has to be taken for one.
 func (j *job) search(in []byte, cut bool, nesting int, around coding) bool {
-	isJSON := beginsWith(in, `{["`)
-	if nesting > MaxNesting && (isJSON || mayHoldPairs(in) || isCoded(in)) {
+	isJSON, tags := beginsWith(in, `{["`), around != betweenTags && hasTag(in)
+	if nesting > MaxNesting && (isJSON || mayHoldPairs(in) || isCoded(in) || tags) {
 		return false
 	}
 	if isJSON && j.json(in, cut, nesting) {
 		return true
 	}
 	edits, places := len(j.edits), len(j.places)
+	if !tags && around != betweenTags && mayHold(in, '&') {
+		mark := len(j.scratch)
+		if plain := j.decode(markupCoding, in); len(plain) < len(in) && hasTag(plain) {
+			ok := j.search(plain, cut, nesting+1, markupCoding)
+			markupCoding.outward(j.edits[edits:], in, 0)
+			j.scratch = j.scratch[:mark]
+			return ok
+		}
+		j.scratch = j.scratch[:mark]
+	}
+	d := embedded
+	if beginsWith(in, "{[") { // as a language other than JSON writes objects
+		d = plainText
+	}
+	if d == embedded && around == percentCoding {
+		j.pairs(in, cut, nesting)
+		d = behind
+	}
 	ok := true
 	switch {
-	case beginsWith(in, "{["): // as a language other than JSON writes objects
-		ok = j.text(in, cut, nesting, plainText)
-	case around == percentCoding:
-		j.pairs(in, cut, nesting)
-	default:
-		j.text(in, cut, nesting, embedded)
+	case tags:
+		ok = j.markup(in, cut, nesting, d, false)
+	case d != behind || mayHold(in, ' ') || mayHold(in, '"') || mayHold(in, '\'') || mayHold(in, '\n'): // or there is nothing left
+		ok = j.again(in, cut, nesting, d, edits)
 	}
 	if !ok {
 		j.edits, j.places = j.edits[:edits], j.places[:places]
+		return false
+	}
+	j.merge(edits)
+	j.detect(in, cut, nesting == 0 && around == percentCoding && j.item == "", edits)
+	return true
+}
+
+// again searches a text in which the edits from the index first on have been found.
+func (j *job) again(in []byte, cut bool, nesting int, d dialect, first int) bool {
+	at := len(j.edits)
+	if at > first {
+		j.known = slices.Clone(j.edits[first:])
+	}
+	ok := j.text(in, cut, nesting, d)
+	if at > first && len(j.edits) > at {
+		j.rough = true
+		j.merge(first)
 	}
 	return ok
 }
 
-// hide replaces the secret text[from:to] by the value that stands for plain,
-// between quotes.
+// hide replaces the secret text[from:to] by what stands for plain, between
+// quotes.
 func (j *job) hide(from, to int, plain []byte, quote string) {
-	if len(plain) == 0 || isValue(plain) {
-		return
+	if len(plain) > 0 && !j.r.isStandIn(plain) {
+		j.replace(from, to, quote+j.r.standsFor(plain, false)+quote)
 	}
-	j.edits = append(j.edits, edit{from, to, quote + j.r.Value(plain) + quote})
+}
+
+// hideWord replaces a secret in running text.
+func (j *job) hideWord(from, to int, plain []byte) {
+	if len(plain) > 0 && !j.r.isStandIn(plain) {
+		j.replace(from, to, j.r.standsFor(plain, true))
+	}
+}
+
+func (j *job) replace(from, to int, with string) {
+	j.edits = append(j.edits, edit{from, to, with})
 	j.note()
 }
 

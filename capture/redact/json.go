@@ -23,9 +23,12 @@ type scanner struct {
 	depth int // of objects and arrays
 	// secret is true within a secret value, where nothing is judged any more.
 	secret bool
-	// equals, quotes and users are true where some string may hold name=value,
-	// 'name': value or user information; telling where one of them is.
-	equals, quotes, users, telling bool
+	// equals, quotes, users and tags are true where some string may hold
+	// name=value, 'name': value, user information or markup; telling where one of
+	// them is.
+	equals, quotes, users, tags, telling bool
+	// suspicious is true where some string may hold what detect looks for.
+	suspicious bool
 	// high collects the high bits of strings: whether all is ASCII.
 	high uint64
 }
@@ -35,8 +38,10 @@ type scanner struct {
 // beginning. It reports whether in is what it should be; if not, nothing is
 // edited.
 func (j *job) json(in []byte, cut bool, nesting int) bool {
-	s := scanner{job: j, in: in, level: nesting, equals: mayHold(in, '='), quotes: mayHold(in, '\''), users: mayHoldUsers(in)}
-	s.telling = s.equals || s.quotes || s.users
+	s := scanner{job: j, in: in, level: nesting, equals: mayHold(in, '='), quotes: mayHold(in, '\''), users: mayHoldUsers(in), tags: mayHoldMarkup(in)}
+	d := &j.r.detectors // speaks tells where PEM may be
+	s.suspicious = d.jwt && holds(in, tokenMark, 'J') || d.card || len(j.r.paths) > 0
+	s.telling = s.equals || s.quotes || s.users || s.tags || s.suspicious
 	edits, places, path, levels := len(j.edits), len(j.places), len(j.path), len(j.levels)
 	j.levels = append(j.levels, level{in, true, path})
 	end := s.stream()
@@ -112,11 +117,24 @@ func (s *scanner) value(i int) int {
 	case 'n':
 		return s.literal(i, "null")
 	}
-	return s.number(i)
+	end := s.number(i)
+	if s.r.detectors.card && !s.secret {
+		s.cardNumber(i, end)
+	}
+	return end
 }
 
 // object reads the members of an object, whose names are the step at of path.
 func (s *scanner) object(i, at int) int {
+	var p pair
+	end := s.members(i, at, &p)
+	if end == ended && p.to > 0 && p.label.to == 0 && !s.secret {
+		s.hidePaired(&p, at) // what it is may have followed
+	}
+	return end
+}
+
+func (s *scanner) members(i, at int, p *pair) int {
 	if i = s.space(i); i < len(s.in) && s.in[i] == '}' {
 		return i + 1
 	}
@@ -142,6 +160,9 @@ func (s *scanner) object(i, at int) int {
 				s.searchName(at, from, next-1)
 			}
 			secret = s.secretName(name, escaped)
+			if secret || len(s.pointers) > 0 {
+				secret = s.judge(secret)
+			}
 		}
 		if i = s.space(next); i >= len(s.in) {
 			return ended
@@ -150,10 +171,17 @@ func (s *scanner) object(i, at int) int {
 			return invalid
 		}
 		i = s.space(i + 1)
-		if secret {
+		role := none
+		if !secret && !s.secret {
+			role = s.role(next - 1)
+		}
+		switch {
+		case secret || role == value && s.labelled(p):
 			i = s.hidden(i)
-		} else {
+		case role == none:
 			i = s.value(i)
+		default:
+			i = s.paired(p, role, i, at)
 		}
 		if len(s.levels) > levels {
 			s.levels = s.levels[:levels]
@@ -180,11 +208,23 @@ func (s *scanner) array(i, at int) int {
 	if i = s.space(i); i < len(s.in) && s.in[i] == ']' {
 		return i + 1
 	}
+	secret := false
 	for n := 0; ; n++ {
 		s.path[at] = step{element, n}
-		if i = s.value(i); i < 0 {
+		from := i
+		if !s.secret && len(s.pointers) > 0 {
+			secret = s.judge(secret)
+		}
+		if secret {
+			i = s.hidden(i)
+		} else {
+			i = s.value(i)
+		}
+		if i < 0 {
 			return i
 		}
+		// In a list of arguments, x follows --password.
+		secret = !s.secret && i-from > len(`"-"`) && s.in[from+1] == '-' && s.r.names.field(s.in[from+1:i-1])
 		if i = s.space(i); i >= len(s.in) {
 			return ended
 		}

@@ -18,7 +18,7 @@ func (s *scanner) text(i int) int {
 	}
 	if end == ended {
 		s.inside(i+1, s.in[i+1:], true)
-	} else if raw := s.in[i+1 : end-1]; escaped || opens(raw) || s.telling && s.tells(raw) {
+	} else if raw := s.in[i+1 : end-1]; escaped || opens(raw) || s.telling && s.tells(raw) || s.r.speaks(raw) {
 		s.inside(i+1, raw, false)
 	}
 	return end
@@ -32,7 +32,8 @@ func opens(raw []byte) bool {
 // tells reports whether a string without escapes may hold a secret elsewhere.
 // Most hold none.
 func (s *scanner) tells(raw []byte) bool {
-	return s.equals && mayHold(raw, '=') || s.quotes && mayHold(raw, '\'') || s.users && mayHoldUsers(raw)
+	return s.equals && mayHold(raw, '=') || s.quotes && mayHold(raw, '\'') || s.users && mayHoldUsers(raw) ||
+		s.tags && mayHoldMarkup(raw) || s.suspicious && s.r.suspect(raw)
 }
 
 // inside searches the string of which raw, at the index from, stands between

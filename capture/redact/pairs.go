@@ -12,18 +12,22 @@ const beforeName = "&;?#=,|(){}<>\"'` \t\r\n"
 // afterAuthority ends the authority of a URL, or the URL.
 const afterAuthority = "/?# \t\r\n\"'<>\\"
 
-// slashes stand before an authority, behind a scheme or without one.
-var slashes = []byte("//")
-
 // pairs finds the secrets in a form or a query: pairs of name and value, which
 // & separates (WHATWG URL, section 5.1). Some servers separate by ; too, so a
 // name may follow one, and a secret value goes on behind one. All of a URL may
 // be given: its path is a pair without a value.
 func (j *job) pairs(in []byte, cut bool, nesting int) {
 	i := 0
-	if mark := bytes.Index(in[:untilAny(in, "?#&=")], slashes); mark >= 0 && (cut || mayHold(in, '@')) {
-		stop := authorityEnd(in, mark)
+	if mark, size := findSlashes(in[:untilAny(in, "?#&=")]); size > 0 && (cut || mayHold(in, '@')) {
+		stop := authorityEnd(in, mark+size)
 		i = j.authority(in, 0, stop, cut && stop == len(in)) // an & in it separates nothing
+	}
+	if path := i + untilAny(in[i:], "?#"); nesting == 0 && i < path && in[i] == '/' && isCoded(in[i:path]) {
+		for i < path {
+			end := i + 1 + until(in[i+1:path], '/')
+			j.bare(in, i+1, end, cut && end == len(in), nesting)
+			i = end
+		}
 	}
 	for i < len(in) {
 		end := i + until(in[i:], '&')
@@ -54,12 +58,14 @@ func (j *job) pair(in []byte, i, end int, cut bool, nesting int) {
 		name, value := j.decode(percentCoding, in[start:equal]), equal+1
 		// Nobody knows which name a server makes of one that is no percent-coding.
 		secret := nesting == 0 && !percentValid(in[start:equal]) || j.r.names.field(name)
+		j.enter(name)
+		secret = j.judge(secret)
 		if !secret && !beginsWith(in[value:end], "{[") && (!first || !isCoded(in[value:end])) {
+			j.leave()
 			j.scratch = j.scratch[:mark]
 			i = value
 			continue
 		}
-		j.enter(name)
 		switch {
 		case !secret:
 			j.nested(in, value, end, cut, nesting)
@@ -137,15 +143,15 @@ func userInformation(in []byte, i, end int, cut bool) (from, to int) {
 		return end, end
 	}
 	for {
-		mark := bytes.Index(in[i:end], slashes)
-		if mark < 0 {
+		mark, size := findSlashes(in[i:end])
+		if size == 0 {
 			return end, end
 		}
-		mark, i = i+mark, i+mark+2
+		mark, i = i+mark, i+mark+size
 		if inPath(in, mark) {
 			continue
 		}
-		stop := authorityEnd(in[:end], mark)
+		stop := authorityEnd(in[:end], i)
 		if at := bytes.LastIndexByte(in[i:stop], '@'); at >= 0 {
 			return i, i + at
 		}
@@ -156,20 +162,52 @@ func userInformation(in []byte, i, end int, cut bool) (from, to int) {
 	}
 }
 
-// authorityEnd returns where the authority ends that follows the slashes at
-// mark.
-func authorityEnd(in []byte, mark int) int {
-	return mark + len(slashes) + untilAny(in[mark+len(slashes):], afterAuthority)
+// authorityEnd returns where the authority ends that begins at i.
+func authorityEnd(in []byte, i int) int { return i + untilAny(in[i:], afterAuthority) }
+
+// findSlashes returns where the first slashes stand that may come before an
+// authority, and their size, 0 where there are none.
+func findSlashes(in []byte) (at, size int) {
+	for at = 0; at < len(in); at++ {
+		at += until(in[at:], '/')
+		if size = slashesAt(in, at); size > 0 {
+			return at, size
+		}
+	}
+	return len(in), 0
+}
+
+// slashesAt returns the size of the two slashes at i, 0 where they are none. The
+// second may be escaped, as JSON may write it.
+func slashesAt(in []byte, i int) int {
+	switch rest := in[min(i, len(in)):]; {
+	case bytes.HasPrefix(rest, []byte("//")):
+		return 2
+	case bytes.HasPrefix(rest, []byte(`/\/`)):
+		return 3
+	}
+	return 0
 }
 
 // inPath reports whether the slashes at mark are two of a path, as in a//b.
-func inPath(in []byte, mark int) bool { return mark > 0 && inName[in[mark-1]] }
+func inPath(in []byte, mark int) bool {
+	for mark > 0 && in[mark-1] == '\\' {
+		mark--
+	}
+	return mark > 0 && inName[in[mark-1]]
+}
 
 // mayHoldPairs reports whether in may hold name=value or user information.
 func mayHoldPairs(in []byte) bool { return mayHold(in, '=') || mayHoldUsers(in) }
 
 // mayHoldUsers reports whether in may hold user information.
-func mayHoldUsers(in []byte) bool { return mayHold(in, '@') && bytes.Contains(in, slashes) }
+func mayHoldUsers(in []byte) bool {
+	if !mayHold(in, '@') {
+		return false
+	}
+	_, size := findSlashes(in)
+	return size > 0
+}
 
 func mayHold(in []byte, c byte) bool { return bytes.IndexByte(in, c) >= 0 }
 

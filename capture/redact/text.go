@@ -1,20 +1,22 @@
 package redact
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // dialect is how much of a text is scanned.
 type dialect byte
 
 const (
-	// embedded is text inside something else, as a string of JSON. Only URLs,
-	// name=value and "name": value are looked for: prose like "invalid token:
-	// expired" is what an audit wants to read.
+	// embedded is text inside something else, as a string of JSON: prose like
+	// "invalid token: expired" is what an audit wants to read.
 	embedded dialect = iota
+	// behind is embedded text in which pairs and URLs have been found.
+	behind
 	// plain text is a log, a script, a page.
 	plainText
-	// markup is plain text in which a value ends before a <.
-	markup
-	// table is text whose names stand apart from their values: CSV, XML.
+	// table is text whose names stand apart from their values: CSV.
 	table
 )
 
@@ -33,20 +35,35 @@ const (
 //   - in brackets, to the closing bracket;
 //   - else to the end of the line, with the lines after it that are indented
 //     deeper than the name; to the end of the next line, where this one has no
-//     more; to the end of a PEM block that begins in it.
+//     more.
+//
+// A word follows a secret name that begins with a dash, as --password does, and
+// the words Bearer and Basic, where it looks like credentials.
 //
 // Where a secret name stands alone as if it labelled something, in a tag, a
 // column or a cell, its value cannot be found: text returns false, and nothing
 // of the text may be kept. In prose a name is only a word.
 //
-// In embedded text there are only the URLs, the name=value without spaces, and
-// the values of names in quotes, as in {"name": "value"} behind other words.
+// In embedded text a name counts only before =, in quotes, at the beginning of a
+// line, or where it is no word of prose, as db_password; its value is one word,
+// except at the beginning of a line.
 func (j *job) text(in []byte, cut bool, nesting int, d dialect) bool {
+	known := j.known
+	j.known = nil
+	inside := d == embedded || d == behind
+	severalLines := inside && mayHold(in, '\n')
 	plain := 0 // in[:plain] has been searched for text that is written in it
 	for i := 0; i < len(in); {
 		name, end := nextName(in, i)
 		start := end - len(name)
-		if start-i >= len(slashes) {
+		for len(known) > 0 && known[0].to <= start {
+			known = known[1:]
+		}
+		if len(known) > 0 && known[0].from <= start {
+			i = max(end, known[0].to)
+			continue
+		}
+		if d != behind && start-i >= len("//") {
 			if next := j.networkPath(in, i, start, cut); next > i {
 				i = next
 				continue
@@ -59,34 +76,60 @@ func (j *job) text(in []byte, cut bool, nesting int, d dialect) bool {
 		if bytes.HasPrefix(in[end:], []byte("://")) {
 			continue // a scheme
 		}
-		if d == embedded && (end == len(in) || in[end] != '=') && !inQuotes(in, start, end) {
+		if from, to := credentialsBehind(in, start, end, cut); to > from {
+			j.hideOrDrop(in, from, to, cut)
+			i = to
 			continue
 		}
-		if !j.secretWord(in, start, end) {
-			if end < len(in) && in[end] == '=' && end >= plain {
+		if inside && !(end < len(in) && mayAssign[in[end]]) && name[0] != '-' || inside && isHost(in, start, end) || !j.secretWord(in, start, end) ||
+			inside && name[0] != '-' && !mayBeAssigned(in, end) {
+			if d != behind && end < len(in) && in[end] == '=' && end >= plain {
 				i, plain = j.codedValue(in, end+1, cut, nesting)
 			}
 			continue
 		}
-		value, ok := assigned(in, end, d)
+		around := d
+		if inside {
+			if d == behind && end < len(in) && in[end] == '=' && !inQuotes(in, start, end) {
+				continue
+			}
+			if around = dialectOf(in, start, end, severalLines); around == table {
+				continue
+			}
+		}
+		value, ok := assigned(in, end, around)
 		if !ok {
+			if from, to := argument(in, start, end); to > from {
+				j.enter(name)
+				j.hideOrDrop(in, from, to, cut)
+				j.leave()
+				i = to
+				continue
+			}
 			ended := cut && skip(in, end, " \t\r\n") == len(in)
-			if d != embedded && !ended && (d == table || labels(in, start, end)) {
+			if !inside && !ended && (d == table || labels(in, start, end)) {
 				return false
 			}
 			continue
 		}
-		from, to := extent(in, start, value, d)
-		j.enter(name)
-		if cut && to == len(in) {
-			j.drop(from, to)
-		} else {
-			j.hide(from, to, in[from:to], "")
+		from, to := j.extent(in, start, value, around, cut)
+		if i = to; slices.ContainsFunc(known[:min(len(known), 2)], func(e edit) bool { return e.from <= from && to <= e.to }) {
+			continue
 		}
+		j.enter(name)
+		j.hideOrDrop(in, from, to, cut)
 		j.leave()
-		i = to
 	}
 	return true
+}
+
+// hideOrDrop takes a secret away that running text holds.
+func (j *job) hideOrDrop(in []byte, from, to int, cut bool) {
+	if cut && to == len(in) {
+		j.drop(from, to)
+	} else {
+		j.hideWord(from, to, in[from:to])
+	}
 }
 
 // inName tells which bytes are part of a name in text.
@@ -163,13 +206,19 @@ func (j *job) codedValue(in []byte, i int, cut bool, nesting int) (next, end int
 // networkPath hides the user information behind the slashes in in[i:end], in
 // which there is no name, and returns where it ends; i where there is none.
 func (j *job) networkPath(in []byte, i, end int, cut bool) int {
-	mark := bytes.LastIndex(in[i:end], slashes)
-	if mark < 0 {
+	mark, size := i, 0
+	for at := i; at < end; at++ { // the last slashes
+		if n := slashesAt(in[:end], at); n > 0 {
+			mark, size = at, n
+		}
+	}
+	if size == 0 {
 		return i
 	}
-	for mark += i; mark > 0 && in[mark-1] == '/'; mark-- {
+	stop := authorityEnd(in, mark+size)
+	for mark > 0 && in[mark-1] == '/' {
+		mark--
 	}
-	stop := authorityEnd(in, mark)
 	if next := j.authority(in, mark, stop, cut && stop == len(in)); next > mark {
 		return next
 	}
@@ -188,7 +237,7 @@ func inQuotes(in []byte, start, end int) bool {
 // assigned returns where the value begins that is given to a name which ends
 // at i.
 func assigned(in []byte, i int, d dialect) (value int, ok bool) {
-	if d == embedded && in[i] == '=' {
+	if d == embedded && i < len(in) && in[i] == '=' {
 		return i + 1, true
 	}
 	i = skip(in, i, "\"'`\\]) \t")

@@ -1,0 +1,102 @@
+package redact
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// pointer is a JSON pointer (RFC 6901) as its tokens.
+type pointer []string
+
+func parsePointer(text string) (pointer, error) {
+	if !strings.HasPrefix(text, "/") {
+		return nil, fmt.Errorf("pointer %q: want a JSON pointer that begins with /", text)
+	}
+	if len(text) > MaxPlace {
+		return nil, fmt.Errorf("pointer %q: longer than %d bytes", text, MaxPlace)
+	}
+	p := pointer(strings.Split(text[1:], "/"))
+	for i, token := range p {
+		if strings.Contains(strings.NewReplacer("~0", "", "~1", "").Replace(token), "~") {
+			return nil, fmt.Errorf("pointer %q: want ~ written as ~0 or, for a slash, ~1", text)
+		}
+		p[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(token)
+	}
+	return p, nil
+}
+
+// exception is a Keep, read.
+type exception struct {
+	Keep
+	pointer pointer
+	pattern pattern
+}
+
+func parseKeep(k Keep) (exception, error) {
+	x := exception{Keep: k}
+	var err error
+	if x.pointer, err = parsePointer(k.Pointer); err != nil {
+		return x, fmt.Errorf("keep: %w", err)
+	}
+	if k.Path == "" {
+		x.pattern.rest = true
+		return x, nil
+	}
+	if x.pattern, err = parsePattern(k.Path); err != nil {
+		return x, fmt.Errorf("keep %s: %w", k.Pointer, err)
+	}
+	return x, nil
+}
+
+// holds reports whether the exception is for calls like c.
+func (x *exception) holds(c Call) bool {
+	if x.Method != "" && x.Method != "*" && !strings.EqualFold(x.Method, c.Method) {
+		return false
+	}
+	path := []byte(c.Path)
+	return x.pattern.matches(path, segments(nil, path, 0, len(path)), false)
+}
+
+// judge returns whether the value is secret where the job stands, which its name
+// says or denies.
+func (j *job) judge(byName bool) bool {
+	return byName && !j.at(j.keeps) || j.at(j.pointers)
+}
+
+// at reports whether one of list leads to where the job stands.
+func (j *job) at(list []pointer) bool {
+	for _, p := range list {
+		if len(p) == len(j.path) && j.leads(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// leads reports whether p, which has as many tokens as the path, leads to where
+// the job stands. The last token, which differs most, is compared first.
+func (j *job) leads(p pointer) bool {
+	at := len(j.levels) - 1
+	for n := len(p) - 1; n >= 0; n-- {
+		for j.levels[at].base > n {
+			at--
+		}
+		l, s := &j.levels[at], j.path[n]
+		if s.from == element {
+			if p[n] != strconv.Itoa(s.to) {
+				return false
+			}
+			continue
+		}
+		name := l.in[s.from:s.to]
+		if l.json && bytes.IndexByte(name, '\\') >= 0 {
+			name = jsonCoding.decode(nil, name)
+		}
+		if string(name) != p[n] {
+			return false
+		}
+	}
+	return true
+}
