@@ -55,6 +55,14 @@ type Config struct {
 	MarkerKey []byte
 	MarkerTTL time.Duration
 
+	// Hashes returns what stands for a secret value in the records, newest key
+	// first, and whether that is all: false where an old key cannot be read. It
+	// must not keep the value. Nil: there is no /v1/hashes.
+	Hashes func(value []byte) (hashes []Hash, complete bool)
+	// HashLimits bounds how often hashes are asked for, over all that share it.
+	// Nil: limits of its own.
+	HashLimits *HashLimits
+
 	// Audit takes the record of each request, when it has ended; the record is
 	// the function's only until it returns. Nil: no records.
 	Audit func(*record.Record)
@@ -124,6 +132,9 @@ func New(c Config) (*API, error) {
 	if c.Redact == nil {
 		c.Redact = func(_, value string) string { return value }
 	}
+	if c.HashLimits == nil {
+		c.HashLimits = NewHashLimits()
+	}
 	if c.ClientIP == nil {
 		c.ClientIP = peer
 	}
@@ -135,23 +146,30 @@ func New(c Config) (*API, error) {
 		return nil, err
 	}
 	a := &API{config: c, mux: http.NewServeMux(), markers: markers, gate: newGate()}
-	a.get("/v1/{project}/logs", a.serve("log.list", a.list))
-	a.get("/v1/{project}/logs/{event_id}", a.serve("log.read", a.lookUp))
-	a.get("/v1/{project}/logs/{event_id}/request_body", a.serve("body.read", a.requestBody))
-	a.get("/v1/{project}/logs/{event_id}/response_body", a.serve("body.read", a.responseBody))
-	a.get("/v1/whoami", a.serve("whoami.read", a.whoami))
-	a.get("/healthz", a.health)
+	a.handle(http.MethodGet, "/v1/{project}/logs", a.serve("log.list", a.list))
+	a.handle(http.MethodGet, "/v1/{project}/logs/{event_id}", a.serve("log.read", a.lookUp))
+	a.handle(http.MethodGet, "/v1/{project}/logs/{event_id}/request_body", a.serve("body.read", a.requestBody))
+	a.handle(http.MethodGet, "/v1/{project}/logs/{event_id}/response_body", a.serve("body.read", a.responseBody))
+	a.handle(http.MethodGet, "/v1/whoami", a.serve("whoami.read", a.whoami))
+	a.handle(http.MethodGet, "/healthz", a.health)
+	if c.Hashes != nil {
+		a.handle(http.MethodPost, "/v1/hashes", a.serve("hash.lookup", a.hashes))
+	}
 	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		notFound.because("there is nothing at this path").write(w, r)
 	})
 	return a, nil
 }
 
-// get registers a handler for GET and HEAD; other methods are told so.
-func (a *API) get(pattern string, h http.HandlerFunc) {
-	a.mux.HandleFunc("GET "+pattern, h)
+// handle registers a handler for a method; other methods are told so.
+func (a *API) handle(method, pattern string, h http.HandlerFunc) {
+	allow := method
+	if method == http.MethodGet {
+		allow = "GET, HEAD" // the mux takes one for the other
+	}
+	a.mux.HandleFunc(method+" "+pattern, h)
 	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		methodNotAllowed.because("%s is not served here", cut(r.Method, 32)).with("Allow", "GET, HEAD").write(w, r)
+		methodNotAllowed.because("%s is not served here", cut(r.Method, 32)).with("Allow", allow).write(w, r)
 	})
 }
 

@@ -3,6 +3,7 @@ package auditapi
 import (
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // PageBuffer lets tests make pages that are longer.
@@ -33,3 +34,7 @@ func OpenMarker(key []byte, text string) (again string, err error) {
 	}
 	return s.seal(m), nil
 }
+
+func (l *HashLimits) Take(caller [32]byte, now time.Time) time.Duration { return l.take(caller, now) }
+
+func (l *HashLimits) Callers() int { return len(l.callers) }

@@ -22,6 +22,7 @@ type kind struct {
 // All types of problems. The names are kept.
 var (
 	invalidParameter = &kind{"invalid-parameter", 400, "A parameter is not valid"} // errors names each
+	invalidBody      = &kind{"invalid-body", 400, "The body of the request is not valid"}
 	markerInvalid    = &kind{"marker-invalid", 400, "The marker is not good here"}
 	ambiguousToken   = &kind{"ambiguous-token", 400, "Two different tokens were sent"}
 	tokenMissing     = &kind{"token-missing", 401, "A token is needed"}
@@ -31,7 +32,8 @@ var (
 	bodyNotKept      = &kind{"body-not-kept", 404, "The body was not kept"} // state and reason say why
 	methodNotAllowed = &kind{"method-not-allowed", 405, "The method is not allowed"}
 	markerExpired    = &kind{"marker-expired", 410, "The marker has expired"}
-	tooManyRequests  = &kind{"too-many-requests", 429, "Too many queries of this caller run"}
+	tooLarge         = &kind{"too-large", 413, "The request is too large"}
+	tooManyRequests  = &kind{"too-many-requests", 429, "Too many requests"}
 	internal         = &kind{"internal", 500, "The records could not be read"}
 	busy             = &kind{"busy", 503, "Too many queries run"}
 	unavailable      = &kind{"unavailable", 503, "The store cannot be used now"}

@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/auditgate/auditgate/capture"
 	"github.com/auditgate/auditgate/capture/redact"
@@ -105,9 +104,11 @@ func newRedactor(b *testing.B) *redact.Redactor {
 
 type nowhere struct{}
 
-func (nowhere) Begin()                      {}
-func (nowhere) Settle(*record.Record) error { return nil }
-func (nowhere) Lose(string, time.Time)      {}
+func (nowhere) Begin()                        {}
+func (nowhere) Announce(*record.Record) error { return nil }
+func (nowhere) Settle(*record.Record) error   { return nil }
+func (nowhere) Lose(record.ID, string)        {}
+func (nowhere) Forget()                       {}
 
 // BenchmarkTap is a handler alone, and the same with a capture around it, up to
 // the finished record: taps, identity, redaction, digests.
@@ -138,7 +139,7 @@ func BenchmarkTap(b *testing.B) {
 		serve(b, func(w http.ResponseWriter, r *http.Request) {
 			x := pipeline.Begin(w, r, capture.Call{Rules: rules, Ledger: nowhere{}, Release: func() { done <- struct{}{} }})
 			handler(x.Writer(), r)
-			x.End(capture.Facts{}, capture.Ending{})
+			x.End(capture.Ending{})
 			<-done
 		})
 		_ = pipeline.Close(context.Background())

@@ -1,12 +1,10 @@
 package caddymodule
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"regexp"
-	"slices"
 	"sync"
 	"time"
 
@@ -119,52 +117,19 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 	return nil
 }
 
-// check finds what is wrong without reading a key, so that a Caddyfile can be
-// told with its line.
-func (j *JWT) check() error {
-	given := 0
-	for _, key := range []string{j.HMACSecret, j.PublicKey, j.JWKSFile} {
-		if key != "" {
-			given++
-		}
-	}
-	switch {
-	case given != 1:
-		return fmt.Errorf("%d keys are given: want one of hmac_secret, public_key and jwks_file", given)
-	case len(j.Audience) == 0:
-		return errors.New("audience is missing: name those that tokens are issued for, or say `audience any` to accept every token of the issuer")
-	case j.HMACSecret != "" && !isPlaceholder.MatchString(j.HMACSecret) && len(j.HMACSecret) < identity.MinHMACSecret:
-		return fmt.Errorf("hmac_secret has %d bytes: want %d or more", len(j.HMACSecret), identity.MinHMACSecret)
-	}
-	for _, algorithm := range j.Algorithms {
-		switch symmetric := algorithm == "HS256"; {
-		case !slices.Contains([]string{"RS256", "PS256", "ES256", "EdDSA", "HS256"}, algorithm):
-			return fmt.Errorf("algorithm %q is unknown: want RS256, ES256, EdDSA or PS256, or HS256 with hmac_secret", algorithm)
-		case symmetric != (j.HMACSecret != ""):
-			return fmt.Errorf("algorithm %s does not go with this kind of key: HS256 and hmac_secret belong together", algorithm)
-		}
-	}
-	return nil
-}
-
-// verifier reads the keys and checks the rest.
-func (j *JWT) verifier() (*identity.Verifier, error) {
-	if err := j.check(); err != nil {
-		return nil, err
-	}
-	repl := caddy.NewReplacer()
-	secret := j.HMACSecret
-	if isPlaceholder.MatchString(secret) {
-		var err error
-		if secret, err = repl.ReplaceOrErr(secret, true, true); err != nil {
-			return nil, fmt.Errorf("hmac_secret: %w", err)
-		}
-	}
+// config is what j says, but for the keys: their files are not read, and only
+// those that are given are not nil.
+func (j *JWT) config() identity.VerifierConfig {
 	c := identity.VerifierConfig{
 		Audience: j.Audience, Issuer: j.Issuer, Algorithms: j.Algorithms, Require: j.Require, Leeway: time.Duration(j.Leeway),
 	}
-	if secret != "" {
-		c.HMACSecret = []byte(secret)
+	for _, key := range []struct {
+		given   string
+		content *[]byte
+	}{{j.HMACSecret, &c.HMACSecret}, {j.PublicKey, &c.PublicKeyPEM}, {j.JWKSFile, &c.JWKS}} {
+		if key.given != "" {
+			*key.content = []byte{}
+		}
 	}
 	if len(j.Audience) == 1 && j.Audience[0] == "any" {
 		c.Audience, c.AnyAudience = nil, true
@@ -174,6 +139,34 @@ func (j *JWT) verifier() (*identity.Verifier, error) {
 		c.Leeway = defaultLeeway
 	case j.Leeway == -1:
 		c.Leeway = 0
+	}
+	return c
+}
+
+// check finds what is wrong without reading a key, so that a Caddyfile can be
+// told with its line.
+func (j *JWT) check() error {
+	if j.HMACSecret != "" && !isPlaceholder.MatchString(j.HMACSecret) && len(j.HMACSecret) < identity.MinHMACSecret {
+		return fmt.Errorf("hmac_secret has %d bytes: want %d or more", len(j.HMACSecret), identity.MinHMACSecret)
+	}
+	c := j.config()
+	return c.Check()
+}
+
+// verifier reads the keys and checks the rest.
+func (j *JWT) verifier() (*identity.Verifier, error) {
+	if err := j.check(); err != nil {
+		return nil, err
+	}
+	c, repl := j.config(), caddy.NewReplacer()
+	if secret := j.HMACSecret; secret != "" {
+		if isPlaceholder.MatchString(secret) {
+			var err error
+			if secret, err = repl.ReplaceOrErr(secret, true, true); err != nil {
+				return nil, fmt.Errorf("hmac_secret: %w", err)
+			}
+		}
+		c.HMACSecret = []byte(secret)
 	}
 	for _, file := range []struct {
 		name, path string
@@ -208,11 +201,15 @@ func (a *API) open() (*auditapi.API, error) {
 			return nil, err
 		}
 	}
-	redactor, err := redact.New(redact.Options{Key: k.redaction})
+	redactor, err := a.app.redactor(redact.Options{})
 	if err != nil {
 		return nil, err
 	}
 	c := a.config(verifier, k.marker())
+	if c.Hashes, err = k.hashes(); err != nil {
+		return nil, err
+	}
+	c.HashLimits = hashLimits
 	c.Audit = a.record
 	c.Redact = func(name, value string) string {
 		value, _ = redactor.URL(value, name, nil)

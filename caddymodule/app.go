@@ -10,10 +10,12 @@ import (
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"github.com/auditgate/auditgate/capture/redact"
 	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store"
 )
@@ -56,6 +58,7 @@ type App struct {
 	Memory int64 `json:"memory,omitempty"`
 
 	opener Opener
+	ctx    caddy.Context
 	log    *slog.Logger
 	// loadKeys reads the keys, or makes them, once.
 	loadKeys func() (*keys, error)
@@ -73,7 +76,7 @@ func (App) CaddyModule() caddy.ModuleInfo {
 // Provision implements caddy.Provisioner. It opens nothing and makes no file:
 // Caddy also provisions what it only validates.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.log = ctx.Slogger()
+	a.ctx, a.log = ctx, ctx.Slogger()
 	if a.Durability == "" {
 		a.Durability = store.Fsync
 	}
@@ -119,6 +122,9 @@ func (a *App) Start() error {
 	if err != nil {
 		return err
 	}
+	for _, err := range k.unread {
+		a.log.Error("hashes made with an old redaction key cannot be looked up", slog.Any("error", err))
+	}
 	e, release := a.lease()
 	if want := a.options(); e.options != want {
 		release()
@@ -136,6 +142,12 @@ func (a *App) Start() error {
 		a.log.Warn("core dumps cannot be switched off", slog.Any("error", err))
 	}
 	e.pipeline.Budget().SetLimit(a.captures())
+	a.hideAllInLog()
+	a.report()
+	a.log.Info("records are kept", slog.String("store", e.key))
+	if !defaultLogHides() {
+		a.log.Warn("Caddy's own log shows the headers and URIs of calls that fail, and other secrets: say `log { format audit }` in the global options")
+	}
 	if a.ownTokens && term.IsTerminal(int(os.Stdout.Fd())) {
 		greeted.Do(func() { a.greet(k) })
 	}
@@ -163,6 +175,38 @@ func (a *App) captures() int64 { return a.Memory / 4 * 3 }
 
 // options are those that cannot change while the store is open, in words.
 func (a *App) options() string { return "durability " + string(a.Durability) }
+
+// redactor returns a redactor under the current key. What o calls secret is from
+// now on hidden in Caddy's log as well.
+func (a *App) redactor(o redact.Options) (*redact.Redactor, error) {
+	k, err := a.loadKeys()
+	if err != nil {
+		return nil, err
+	}
+	a.hideInLog(o)
+	o.Key = k.redaction
+	return redact.New(o)
+}
+
+// hideAllInLog takes out of Caddy's log what the captures of the configuration
+// call secret, also those that have no call yet or never make a record.
+func (a *App) hideAllInLog() {
+	loaded, err := a.ctx.AppIfConfigured("http")
+	if err != nil {
+		return // no servers, no calls
+	}
+	for _, c := range surveyOf(loaded.(*caddyhttp.App)).captures {
+		if o, err := c.capture.Redact.options(); err == nil { // it is checked already
+			a.hideInLog(o)
+		}
+	}
+}
+
+func (a *App) hideInLog(o redact.Options) {
+	if err := logRules.add(o); err != nil {
+		a.log.Error("what a capture calls secret is not all hidden in Caddy's log", slog.Any("error", err))
+	}
+}
 
 // lease returns the engine of this configuration. Servers may start before the
 // app does; the first call then makes the engine.

@@ -36,20 +36,35 @@ func (b *block) once(parse func() error) {
 // try parses a line that may be repeated.
 func (b *block) try(parse func() error) { b.err = parse() }
 
-func (b *block) unknown() { b.err = b.Errf("unknown option %q", b.Val()) }
+// unknown is the end of a line that the block does not know.
+func (b *block) unknown(known ...string) {
+	b.err = b.Errf("unknown option %q: want one of %q", b.Val(), known)
+}
+
+// check lets find look for what is wrong after a line that was read well.
+func (b *block) check(find func() error) {
+	if b.err != nil {
+		return
+	}
+	if err := find(); err != nil {
+		b.err = b.WrapErr(err)
+	}
+}
 
 // word reads the one argument of a line.
 func word(d *caddyfile.Dispenser, to *string) error {
+	name := d.Val()
 	if !d.AllArgs(to) || *to == "" {
-		return d.ArgErr()
+		return d.Errf("%s: want one argument", name)
 	}
 	return nil
 }
 
 // words reads one argument or more.
 func words(d *caddyfile.Dispenser, to *[]string) error {
+	name := d.Val()
 	if *to = d.RemainingArgs(); len(*to) == 0 {
-		return d.ArgErr()
+		return d.Errf("%s: want one argument or more", name)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"encoding/json"
-	"strconv"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -58,7 +57,7 @@ func parseApp(d *caddyfile.Dispenser, earlier any) (any, error) {
 		case "memory":
 			b.once(func() error { return size(d, &app.Memory, minMemory) })
 		default:
-			b.unknown()
+			b.unknown("store", "keys", "durability", "memory")
 		}
 	}
 	return httpcaddyfile.App{Name: "auditgate", Value: caddyconfig.JSON(app, nil)}, b.err
@@ -93,66 +92,10 @@ func (s *BadgerStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "path":
 			b.once(func() error { return word(d, &s.Path) })
 		default:
-			b.unknown()
+			b.unknown("path")
 		}
 	}
 	return b.err
-}
-
-// parseCapture reads the directive:
-//
-//	audit_capture [<matcher>] <source> {
-//		request_body  <size>
-//		response_body <size>
-//		project       <placeholder> | path <n>
-//	}
-func parseCapture(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-	d := h.Dispenser
-	d.Next() // consume directive name
-	c := new(Capture)
-	if err := word(d, &c.Source); err != nil {
-		return nil, err
-	}
-	b := block{Dispenser: d}
-	for b.next() {
-		switch d.Val() {
-		case "request_body":
-			b.once(func() error { c.RequestBody = new(int64); return size(d, c.RequestBody, 0) })
-		case "response_body":
-			b.once(func() error { c.ResponseBody = new(int64); return size(d, c.ResponseBody, 0) })
-		case "project":
-			b.once(func() error { return parseProject(d, c) })
-		default:
-			b.unknown()
-		}
-	}
-	if b.err != nil {
-		return nil, b.err
-	}
-	// What Caddy would find later it would find without file and line.
-	whole := Capture{Source: c.Source, RequestBody: c.RequestBody, ResponseBody: c.ResponseBody, Project: c.Project}
-	whole.complete()
-	if err := whole.Validate(); err != nil {
-		return nil, d.WrapErr(err)
-	}
-	return c, nil
-}
-
-func parseProject(d *caddyfile.Dispenser, c *Capture) error {
-	args := d.RemainingArgs()
-	switch {
-	case len(args) == 1 && args[0] != "path":
-		c.Project = args[0]
-	case len(args) == 2 && args[0] == "path":
-		n, err := strconv.Atoi(args[1])
-		if err != nil || n < 1 {
-			return d.Errf("project path %q: want the number of a segment, from 1", args[1])
-		}
-		c.ProjectPath = n
-	default:
-		return d.ArgErr()
-	}
-	return nil
 }
 
 // parseAPI reads the directive:
@@ -200,7 +143,7 @@ func parseAPI(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		case "marker_ttl":
 			b.once(func() error { return duration(d, &a.MarkerTTL, time.Second, maxMarkerTTL) })
 		default:
-			b.unknown()
+			b.unknown("jwt", "roles_claim", "role", "projects_claim", "sources_claim", "restrict", "marker_ttl")
 		}
 	}
 	return a, b.err
@@ -264,7 +207,7 @@ func parseJWT(d *caddyfile.Dispenser, a *API) error {
 				return nil
 			})
 		default:
-			b.unknown()
+			b.unknown("hmac_secret", "public_key", "jwks_file", "audience", "issuer", "algorithms", "require", "leeway")
 		}
 	}
 	a.JWT = j

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -22,9 +23,14 @@ func init() {
 		Long: `
 Works with the records of Auditgate, the audit gateway:
 
-  auditgate audit token   makes a token for the audit API of this machine
+  auditgate audit token         makes a token for the audit API of this machine
+  auditgate audit rotate-key    makes a new redaction key
+  auditgate audit redact-hash   tells what stands for a secret in the records
+  auditgate audit explain       says what is recorded of a call, and why
 `,
-		CobraFunc: func(cmd *cobra.Command) { cmd.AddCommand(tokenCommand()) },
+		CobraFunc: func(cmd *cobra.Command) {
+			cmd.AddCommand(tokenCommand(), rotateCommand(), hashCommand(), explainCommand())
+		},
 	})
 }
 
@@ -67,10 +73,7 @@ gateway. A token cannot be taken back: keep its time short.
 		if foreign {
 			fmt.Fprintln(cmd.ErrOrStderr(), "This configuration has an audit API with a jwt block: it accepts the tokens of that issuer, and not this one.")
 		}
-		if _, err := os.Stat(dir); err != nil {
-			return fmt.Errorf("there are no keys in %s: start the gateway first, run this as its user, and name its configuration with --config", dir)
-		}
-		k, err := loadKeys(dir)
+		k, err := existingKeys(dir)
 		if err != nil {
 			return err
 		}
@@ -82,6 +85,14 @@ gateway. A token cannot be taken back: keep its time short.
 		return err
 	}
 	return cmd
+}
+
+// existingKeys reads the keys in dir, and makes none where there are none.
+func existingKeys(dir string) (*keys, error) {
+	if _, err := os.Stat(filepath.Join(dir, redactionFile)); err != nil {
+		return nil, fmt.Errorf("there are no keys in %s: start the gateway first, run this as its user, and name its configuration with --config", dir)
+	}
+	return loadKeys(dir)
 }
 
 // readConfig returns the directory of the keys that a configuration names, and

@@ -241,22 +241,47 @@ func (l *ledger) Settle(r *record.Record) error {
 	return err
 }
 
+// Announce implements capture.Ledger. It never waits: what comes while the store
+// is being opened is not taken.
+func (l *ledger) Announce(r *record.Record) error {
+	s, err := l.engine.current()
+	if err == nil {
+		_, err = s.Add(r, l.count())
+	}
+	return err
+}
+
+// Forget implements capture.Ledger. It never waits.
+func (l *ledger) Forget() {
+	if !l.engine.ready.Load() {
+		l.engine.mu.Lock()
+		defer l.engine.mu.Unlock()
+		if early := l.early(); early != nil {
+			early.begun--
+			return
+		}
+	}
+	l.count().Forget()
+}
+
 // Lose implements capture.Ledger. It never waits.
-func (l *ledger) Lose(reason string, began time.Time) {
+func (l *ledger) Lose(id record.ID, reason string) {
 	if !l.engine.ready.Load() {
 		l.engine.mu.Lock()
 		defer l.engine.mu.Unlock()
 		if early := l.early(); early != nil {
 			loss := early.lost[reason]
 			if loss == nil {
-				loss = &earlyLoss{first: began}
+				loss = &earlyLoss{first: id.Time()}
 				early.lost[reason] = loss
 			}
-			loss.count++
+			if loss.count++; id.Time().Before(loss.first) {
+				loss.first = id.Time()
+			}
 			return
 		}
 	}
-	l.count().Lose(reason, began)
+	l.count().Abandon(id, reason, id.Time())
 }
 
 // count returns the store's counter. The store must be open.

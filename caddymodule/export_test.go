@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/auditgate/auditgate/auditapi"
+	"github.com/auditgate/auditgate/capture/redact"
 	"github.com/auditgate/auditgate/store"
 )
 
@@ -30,10 +32,43 @@ var CloseAll = closeAll
 // Keys and their functions, for tests.
 type Keys = keys
 
-var LoadKeys = loadKeys
+var (
+	LoadKeys  = loadKeys
+	RotateKey = rotateKey
+)
 
 func (k *keys) Token(role string, projects, sources []string, ttl time.Duration) (string, error) {
 	return k.token(role, projects, sources, ttl)
 }
 
 func (k *keys) Redaction() []byte { return k.redaction }
+
+// AddLogRules adds to what is secret in Caddy's log.
+var AddLogRules = logRules.add
+
+// ForgetLogRules makes that the defaults again.
+func ForgetLogRules() {
+	logRules.options = redact.Options{}
+	logRules.current.Store(nil)
+}
+
+func (k *keys) Marker() []byte { return k.marker() }
+
+func (k *keys) Public() []byte { return k.public() }
+
+func (k *keys) Unread() []error { return k.unread }
+
+func (k *keys) OldKeys() (all [][]byte) {
+	for _, old := range k.old {
+		all = append(all, old.secret)
+	}
+	return all
+}
+
+func (k *keys) Hashes(value []byte) ([]auditapi.Hash, bool) {
+	hashes, err := k.hashes()
+	if err != nil {
+		panic(err)
+	}
+	return hashes(value)
+}

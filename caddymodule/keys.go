@@ -14,6 +14,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
+
+	"github.com/auditgate/auditgate/capture/redact"
 )
 
 // keys are the secrets that the gateway makes for itself. They lie in a
@@ -22,14 +25,22 @@ import (
 type keys struct {
 	// redaction keys the hashes that stand for secrets.
 	redaction []byte
+	// since is when redaction took the place of another key; zero, if it never did.
+	since time.Time
+	// old are those that redaction came after, newest first: the hashes of
+	// records from their time can still be found.
+	old []oldKey
+	// unread says of which old keys that is not so, and why.
+	unread []error
 	// signing signs the gateway's own tokens.
 	signing ed25519.PrivateKey
 }
 
-// marker returns the key that markers are signed with.
+// marker returns the key that markers are sealed with. It comes from the signing
+// key, so that a listing can be read to its end over a rotation of the other.
 func (k *keys) marker() []byte {
-	mac := hmac.New(sha256.New, k.redaction)
-	mac.Write([]byte("auditgate marker v1"))
+	mac := hmac.New(sha256.New, k.signing.Seed())
+	mac.Write([]byte("auditgate marker v2"))
 	return mac.Sum(nil)
 }
 
@@ -46,21 +57,15 @@ func loadKeys(dir string) (*keys, error) {
 			dir, info.Mode().Perm(), dir)
 	}
 	var k keys
-	err := keyFile(filepath.Join(dir, "redaction.key"), func() ([]byte, error) {
-		secret := make([]byte, 32)
-		rand.Read(secret)
-		return fmt.Appendf(nil, "%x\n", secret), nil
-	}, func(content []byte) (err error) {
-		k.redaction, err = hex.DecodeString(strings.TrimSpace(string(content)))
-		if err == nil && len(k.redaction) != 32 {
-			err = fmt.Errorf("has %d bytes", len(k.redaction))
-		}
-		if err != nil {
-			return fmt.Errorf("want 64 hexadecimal digits: %w", err)
-		}
-		return nil
+	err := keyFile(filepath.Join(dir, redactionFile), newRedactionKey, func(content []byte) (err error) {
+		k.redaction, err = parseRedactionKey(content)
+		return err
 	})
 	if err != nil {
+		return nil, err
+	}
+	// After the current one: a rotation meanwhile leaves that among the old ones.
+	if k.old, k.since, k.unread, err = loadOldKeys(dir, k.redaction); err != nil {
 		return nil, err
 	}
 	err = keyFile(filepath.Join(dir, "signing.pem"), func() ([]byte, error) {
@@ -92,6 +97,25 @@ func loadKeys(dir string) (*keys, error) {
 	return &k, nil
 }
 
+// redactionFile is the name of the current redaction key.
+const redactionFile = "redaction.key"
+
+// newRedactionKey returns the content of a file with a new key.
+func newRedactionKey() ([]byte, error) {
+	secret := make([]byte, redact.KeySize)
+	rand.Read(secret)
+	return fmt.Appendf(nil, "%x\n", secret), nil
+}
+
+// parseRedactionKey reads such a file. Nothing of it stands in the error.
+func parseRedactionKey(content []byte) ([]byte, error) {
+	secret, err := hex.DecodeString(strings.TrimSpace(string(content)))
+	if err != nil || len(secret) != redact.KeySize {
+		return nil, fmt.Errorf("want %d hexadecimal digits", 2*redact.KeySize)
+	}
+	return secret, nil
+}
+
 // keyFile reads a key with parse. Where there is no such file it first writes
 // what create returns; of two that do so at once one wins.
 func keyFile(path string, create func() ([]byte, error), parse func([]byte) error) error {
@@ -117,20 +141,35 @@ func keyFile(path string, create func() ([]byte, error), parse func([]byte) erro
 
 // writeOnce writes a file that is whole or not there, unless there is one.
 func writeOnce(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
+	temporary, err := writeTemporary(path, content, -1)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
+	defer os.Remove(temporary)
+	if err := os.Link(temporary, path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDirectory(filepath.Dir(path)) // what is stored would be worth less without its key
+}
+
+// writeTemporary writes a file that is to get the name path, of mode 0600 and for
+// owner (-1: whoever runs this), and returns the name that it has until then.
+func writeTemporary(path string, content []byte, owner int) (name string, err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return "", err
+	}
 	_, err = f.Write(content)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return err
+	if err = errors.Join(err, f.Chown(owner, -1), f.Sync(), f.Close()); err != nil {
+		os.Remove(f.Name())
+		return "", err
 	}
-	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path)) // what is stored would be worth less without its key
+	return f.Name(), nil
+}
+
+// syncDirectory makes the names in a directory durable.
+func syncDirectory(path string) error {
+	dir, err := os.Open(path)
 	if err != nil {
 		return err
 	}

@@ -45,23 +45,22 @@ func (b *Budget) exhausted() bool { return b.used.Load() > 2*b.limit.Load() }
 
 func (b *Budget) give(n int64) { b.used.Add(-n) }
 
-// Buffers come in classes, each four times the one before, so that a body that
-// grows is copied a bounded number of times and a buffer that went back fits
-// the next one.
+// Buffers come in classes, each twice the one before, so that a buffer that went
+// back fits the next body.
 const (
 	smallestBuffer = 4 << 10
 	// MaxKept is the most that is kept of one body, in bytes.
 	MaxKept = 16 << 20
 )
 
-var buffers [7]sync.Pool // 4 KiB, 16 KiB, … 16 MiB
+var buffers [13]sync.Pool // 4 KiB, 8 KiB, … 16 MiB
 
 // class returns that of the smallest buffer for n bytes, and its size.
 func class(n int) (index, size int) {
 	if n > smallestBuffer {
-		index = (bits.Len(uint((n-1)/smallestBuffer)) + 1) / 2
+		index = bits.Len(uint((n - 1) / smallestBuffer))
 	}
-	return index, smallestBuffer << (2 * index)
+	return index, smallestBuffer << index
 }
 
 // get returns an empty buffer with room for n bytes, at most MaxKept, or nil
@@ -88,3 +87,9 @@ func (b *Budget) put(buf []byte) {
 	buf = buf[:0]
 	buffers[i].Put(&buf)
 }
+
+// copyBuffer is how much passes through a tap at once where it is copied by one,
+// in bytes.
+const copyBuffer = 32 << 10
+
+var copyBuffers = sync.Pool{New: func() any { return new(make([]byte, copyBuffer)) }}

@@ -1,6 +1,7 @@
 package capture_test
 
 import (
+	"crypto/sha256"
 	"errors"
 	"io"
 	"log/slog"
@@ -23,6 +24,11 @@ type book struct {
 	records  []*record.Record
 	lost     []string
 	refuse   error
+
+	forgotten   int
+	refused     int // announcements
+	announced   []*record.Record
+	settledThen []int // how many records there were at each announcement
 }
 
 func (b *book) Begin() { b.mu.Lock(); b.begun++; b.mu.Unlock() }
@@ -43,7 +49,25 @@ func (b *book) Settle(r *record.Record) error {
 	return nil
 }
 
-func (b *book) Lose(reason string, _ time.Time) {
+func (b *book) Announce(r *record.Record) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.refuse != nil {
+		b.refused++
+		return b.refuse
+	}
+	kept := record.Record{RequestBody: record.Body{Content: r.RequestBody.Content}}
+	if err := kept.SetMeta(r.EventID, r.AppendMeta(nil)); err != nil {
+		return err
+	}
+	b.announced = append(b.announced, &kept)
+	b.settledThen = append(b.settledThen, len(b.records))
+	return nil
+}
+
+func (b *book) Forget() { b.mu.Lock(); b.forgotten++; b.mu.Unlock() }
+
+func (b *book) Lose(_ record.ID, reason string) {
 	b.mu.Lock()
 	b.lost = append(b.lost, reason)
 	b.mu.Unlock()
@@ -55,6 +79,9 @@ type gateway struct {
 	*book
 	pipeline *capture.Pipeline
 	rules    *capture.Rules
+	levels   []capture.Choice
+	bodies   capture.Bodies
+	facts    capture.Facts
 }
 
 // newGateway serves handler behind a capture. What handler returns is treated
@@ -67,6 +94,7 @@ func newGateway(t *testing.T, handler func(http.ResponseWriter, *http.Request) e
 	}
 	g := &gateway{
 		book:     new(book),
+		facts:    capture.Facts{Proxied: true},
 		pipeline: capture.NewPipeline(capture.NewBudget(64<<20), slog.New(slog.DiscardHandler)),
 		rules:    &capture.Rules{Source: "shop", RequestBody: 1 << 10, ResponseBody: 1 << 10, Redactor: redactor},
 	}
@@ -74,13 +102,15 @@ func newGateway(t *testing.T, handler func(http.ResponseWriter, *http.Request) e
 		x := g.pipeline.Begin(w, r, capture.Call{
 			Rules: g.rules, Ledger: g.book, ClientIP: "192.0.2.1",
 			Release: func() { g.mu.Lock(); g.released++; g.mu.Unlock() },
+			Levels:  g.levels, Bodies: g.bodies,
+			Facts: func(capture.Ending) capture.Facts { return g.facts },
 		})
 		ending := capture.Ending{}
 		func() {
 			defer func() {
 				if v := recover(); v != nil {
 					ending.Panic = v
-					x.End(capture.Facts{Proxied: true}, ending)
+					x.End(ending)
 					panic(v)
 				}
 			}()
@@ -89,7 +119,7 @@ func newGateway(t *testing.T, handler func(http.ResponseWriter, *http.Request) e
 		if ending.Err != nil {
 			ending.Status = http.StatusBadGateway
 		}
-		x.End(capture.Facts{Proxied: true}, ending)
+		x.End(ending)
 		switch {
 		case ending.Err == nil:
 		case errorRoute != nil:
@@ -159,3 +189,5 @@ func (g *gateway) call(t *testing.T, method, path string, body io.Reader, header
 }
 
 var errUpstream = errors.New("dial tcp: connection refused")
+
+func sha256Of(text string) [sha256.Size]byte { return sha256.Sum256([]byte(text)) }

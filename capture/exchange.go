@@ -13,63 +13,6 @@ import (
 	"github.com/auditgate/auditgate/record"
 )
 
-// Rules say what is kept of the calls to one source. They are read only.
-type Rules struct {
-	// Source is the name of the component API.
-	Source string
-	// RequestBody and ResponseBody are how many bytes are kept of each, 0 to
-	// MaxKept.
-	RequestBody, ResponseBody int
-	// Redactor takes the secrets out.
-	Redactor *redact.Redactor
-}
-
-// Ledger counts the calls of one source and takes their records.
-type Ledger interface {
-	// Begin notes that a call has begun. One of the others follows.
-	Begin()
-	// Settle takes the record of a call, which it does not keep.
-	Settle(r *record.Record) error
-	// Lose notes that a call, which began at the time given, became no record.
-	Lose(reason string, began time.Time)
-}
-
-// The reasons for which calls become no record.
-const (
-	LostQueue    = "queue"    // too many calls wait to become records
-	LostMemory   = "memory"   // those that wait take too much memory, without their bodies
-	LostStore    = "store"    // the store did not take the record
-	LostPanic    = "panic"    // making the record failed
-	LostShutdown = "shutdown" // the call ended after the gateway
-)
-
-// Facts are what is known of a call beside what its bytes tell. They are
-// gathered on the request's own goroutine when the handler has returned.
-type Facts struct {
-	// Actor is who made the call, where somebody other than the client says so.
-	Actor record.Actor
-	// Project is whom the call belongs to. ProjectVerified tells that it does
-	// not come from the request alone.
-	Project         string
-	ProjectVerified bool
-	// UpstreamURI is path and query as the component got them, where they
-	// differ from what the client sent.
-	UpstreamURI string
-	// Proxied tells, of a call that failed, that it was passed on to a component
-	// or should have been.
-	Proxied bool
-}
-
-// Ending tells how the handler of an exchange returned.
-type Ending struct {
-	// Err is what the handler returned, Status the status that the error
-	// stands for, 0 where it says none.
-	Err    error
-	Status int
-	// Panic is what the handler panicked with.
-	Panic any
-}
-
 // Exchange is a call while it is live. Its methods are called on the request's
 // own goroutine.
 type Exchange struct {
@@ -77,11 +20,12 @@ type Exchange struct {
 	ID record.ID
 
 	pipeline *Pipeline
-	rules    *Rules
 	ledger   Ledger
 	release  func()
 	ctx      context.Context
 	began    time.Time // with the monotonic clock
+	ended    time.Time
+	weight   int64 // what the exchange takes of the budget beside its bodies
 
 	method, uri, query, host, protocol string
 	peer, client                       string
@@ -89,25 +33,37 @@ type Exchange struct {
 	request                            *requestTap // nil where there is no body
 	upload                             side        // where request is nil
 	response                           responseTap
+	trailer                            http.Header // the request's, which fills when its body ends
 
-	facts  Facts
+	gather func(Ending) Facts
+	levels []Choice
 	ending Ending
+	bodies Bodies
 	left   bool // the client had left when the handler returned
 	// answered tells that an error route answered in our sight, broken that it
 	// panicked.
-	answered, broken bool
+	answered, broken                  bool
+	requestTrailers, responseTrailers record.Headers
+	result                            result // of all this, at the end
 
-	ended  time.Time
-	weight int64 // what the exchange takes of the budget beside its bodies
-
-	// phase and stop are guarded by mu: an exchange that waits for error routes
-	// is also ended by its context.
+	// mu guards levels and what is below: an exchange that waits for error routes is
+	// also ended by its context, and one that is still running is announced. The
+	// request's goroutine alone writes levels, rules and facts, and reads them freely.
 	mu    sync.Mutex
-	phase phase
+	rules *Rules
+	facts Facts
 	stop  func() bool
+	phase phase
+
+	// sealed tells that the exchange is not announced any more, announced that the
+	// ledger has heard of it. announcing guards both, and is held while that happens.
+	sealed, announced bool
+	announcing        sync.Mutex
+
+	place place // among those that are still running
 }
 
-type phase int
+type phase byte
 
 const (
 	open   phase = iota
@@ -115,45 +71,37 @@ const (
 	done
 )
 
-// Call is what an exchange begins with.
-type Call struct {
-	Rules  *Rules
-	Ledger Ledger
-	// Release is called when the call has become a record, or was lost.
-	Release func()
-	// ClientIP is the client's address as far as trusted proxies tell.
-	ClientIP string
-	// Method and RequestURI are those that the client sent, where something has
-	// changed the request since. Default: those of the request.
-	Method, RequestURI string
-}
-
 // Begin opens an exchange: the call counts as begun. It replaces r.Body, if
 // there is one; the handler must write to [Exchange.Writer].
 func (p *Pipeline) Begin(w http.ResponseWriter, r *http.Request, c Call) *Exchange {
 	c.Ledger.Begin()
 	x := &Exchange{
 		ID: record.NewID(), began: time.Now(),
-		pipeline: p, rules: c.Rules, ledger: c.Ledger, release: c.Release, ctx: r.Context(),
-		method: redact.Cut(cmp.Or(c.Method, r.Method), MaxName), host: redact.Cut(r.Host, MaxName), protocol: r.Proto,
+		pipeline: p, rules: c.Rules, levels: c.Levels, bodies: c.Bodies, gather: c.Facts,
+		ledger: c.Ledger, release: c.Release, ctx: r.Context(), trailer: r.Trailer,
+		method: redact.Cut(cmp.Or(c.Method, r.Method), MaxName), host: redact.Cut(r.Host, MaxName), protocol: protocolOf(r),
 		client: c.ClientIP, peer: hostOnly(r.RemoteAddr), headers: copyHeaders(r.Header),
 	}
 	path, query := asSent(r, cmp.Or(c.RequestURI, r.RequestURI))
 	x.uri, x.query = redact.Cut(path, MaxURI), redact.Cut(query, MaxURI)
-	x.weight = weightOf(x)
+	x.weight = int64(exchangeSize+len(x.uri)+len(x.query)) + weightOf(x.headers)
 	p.budget.force(x.weight)
-	x.upload = side{budget: p.budget, limit: c.Rules.RequestBody}
+	x.upload.budget, x.response.budget = p.budget, p.budget
 	if r.Body != nil && r.Body != http.NoBody {
 		x.request = &requestTap{ReadCloser: r.Body}
-		x.request.budget, x.request.limit, x.request.present = p.budget, c.Rules.RequestBody, true
-		x.request.hint = int(max(0, min(r.ContentLength, int64(c.Rules.RequestBody))))
-		x.request.expected = r.ContentLength
+		x.request.budget, x.request.present = p.budget, true
+		x.request.expected, x.request.hint = r.ContentLength, hint(r.ContentLength)
 		r.Body = x.request
 	}
-	x.response.ResponseWriter, x.response.head = w, r.Method == http.MethodHead
-	x.response.budget, x.response.limit = p.budget, c.Rules.ResponseBody
-	x.response.upload = x.uploaded()
-	x.response.tunnel = r.Method == http.MethodConnect && r.Header[":protocol"] != nil // RFC 8441, RFC 9220
+	x.response.ResponseWriter, x.response.exchange = w, x
+	x.response.head = r.Method == http.MethodHead
+	x.response.tunnel = isExtendedConnect(r)
+	up := x.uploaded()
+	// Of other streams the answer's type tells; a client has no say in its caps.
+	_, up.binary = isStream(contentType(r.Header))
+	up.stream = up.binary
+	x.aim()
+	p.live.add(x)
 	return x
 }
 
@@ -168,19 +116,18 @@ func (x *Exchange) uploaded() *side {
 	return &x.upload
 }
 
-// Join lets the rules of an inner capture win over those that the exchange
-// began with, for what passes from now on. It reports whether it did: one that
-// has ended cannot be joined, and one that has failed is only answered, so that
-// a call is found under the source that it was made to, whoever answers.
-func (x *Exchange) Join(rules *Rules) bool {
+// Join lets what an inner capture says win over what the exchange began with,
+// for what passes from now on. It reports whether it did: one that has ended
+// cannot be joined, and one that has failed is only answered, so that a call is
+// found under the source that it was made to, whoever answers.
+func (x *Exchange) Join(rules *Rules, levels []Choice, bodies Bodies, facts func(Ending) Facts) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.phase != open || x.answered {
 		return false
 	}
-	x.rules = rules
-	x.uploaded().setLimit(rules.RequestBody)
-	x.response.setLimit(rules.ResponseBody)
+	x.rules, x.levels, x.bodies, x.gather = rules, levels, bodies, facts
+	x.aim()
 	return true
 }
 
@@ -204,15 +151,25 @@ func (x *Exchange) Answer(w http.ResponseWriter) (http.ResponseWriter, bool) {
 // Where it has written nothing, the status is that of the error.
 func (x *Exchange) Answered(panicked bool) {
 	x.broken, x.ended = panicked, time.Now()
+	if !panicked {
+		x.responseTrailers = x.hold(x.response.trailers())
+	}
 	x.finish()
 }
 
 // End ends the exchange when its handler has returned or panicked. After an
 // error that nobody has answered, the exchange waits for the error routes,
 // until its request's context ends.
-func (x *Exchange) End(facts Facts, ending Ending) {
-	x.facts, x.ending, x.ended = facts, ending, time.Now()
+func (x *Exchange) End(ending Ending) {
+	x.learn(ending)
+	x.ending, x.ended = ending, time.Now()
 	x.left = x.ctx.Err() != nil
+	if x.request != nil && len(x.trailer) > 0 && x.request.whole() {
+		x.requestTrailers = x.hold(copyHeaders(x.trailer))
+	}
+	if ending.Panic == nil {
+		x.responseTrailers = x.hold(x.response.trailers())
+	}
 	if ending.Err == nil || ending.Panic != nil || x.response.status != 0 {
 		x.finish()
 		return
@@ -221,6 +178,17 @@ func (x *Exchange) End(facts Facts, ending Ending) {
 	defer x.mu.Unlock()
 	x.phase = failed
 	x.stop = context.AfterFunc(x.ctx, x.expire)
+}
+
+// learn gathers the facts as they are now.
+func (x *Exchange) learn(ending Ending) {
+	if x.gather == nil {
+		return
+	}
+	facts := x.gather(ending)
+	x.mu.Lock()
+	x.facts = facts
+	x.mu.Unlock()
 }
 
 // expire ends an exchange whose error was answered out of our sight.
@@ -237,14 +205,30 @@ func (x *Exchange) expire() {
 	}
 }
 
-// finish hands the exchange to the workers.
+// finish hands the exchange to the workers, unless it is to be forgotten.
 func (x *Exchange) finish() {
 	x.mu.Lock()
 	x.phase = done
 	x.mu.Unlock()
 	x.uploaded().close()
 	x.response.close()
+	x.result = x.weigh()
+	// Where it was taken to be announced, its seal tells whether that was done.
+	if unseen := x.pipeline.live.remove(x); unseen && x.level() == None {
+		x.ledger.Forget()
+		x.settle()
+		return
+	}
 	x.pipeline.submit(x)
+}
+
+// seal keeps an exchange that has ended from being announced any more, and reports
+// whether it is to be forgotten: of what was announced there must be a record.
+func (x *Exchange) seal() (forget bool) {
+	x.announcing.Lock()
+	defer x.announcing.Unlock()
+	x.sealed = true
+	return x.level() == None && !x.announced
 }
 
 // settle ends the exchange's hold on memory and on its store.
@@ -261,6 +245,22 @@ func (x *Exchange) settle() {
 // nothing of what it holds.
 func (x *Exchange) String() string { return x.ID.String() }
 
+// isExtendedConnect tells the request that opens a WebSocket or the like over
+// HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220). Its :protocol stands in the header
+// over HTTP/2; quic-go puts it in place of the version of HTTP.
+func isExtendedConnect(r *http.Request) bool {
+	return r.Method == http.MethodConnect &&
+		(r.Header[":protocol"] != nil || r.ProtoMajor == 3 && !strings.HasPrefix(r.Proto, "HTTP/"))
+}
+
+// protocolOf returns the version of HTTP, as HTTP/2.0.
+func protocolOf(r *http.Request) string {
+	if r.ProtoMajor == 3 {
+		return "HTTP/3.0"
+	}
+	return r.Proto
+}
+
 // asSent returns path and query in the spelling in which the client sent them.
 func asSent(r *http.Request, uri string) (path, query string) {
 	path, query, _ = strings.Cut(uri, "?")
@@ -276,14 +276,26 @@ func asSent(r *http.Request, uri string) (path, query string) {
 	return path, query
 }
 
-// weightOf estimates what an exchange takes in memory beside its bodies: itself,
-// and its header twice, since the answer's is seldom longer.
-func weightOf(x *Exchange) int64 {
-	n := 2048 + len(x.uri) + len(x.query)
-	for _, f := range x.headers {
-		n += 2 * (len(f.Name) + len(f.Value) + 32)
+// exchangeSize is what an exchange takes in memory by itself, in bytes.
+const exchangeSize = 1280
+
+// weightOf estimates what a header takes in memory.
+func weightOf(headers record.Headers) (n int64) {
+	for i := range headers {
+		n += int64(len(headers[i].Name) + len(headers[i].Value) + 32)
 	}
-	return int64(n)
+	return n
+}
+
+// hold takes of the budget what headers take that the exchange has come to hold,
+// and returns them.
+func (x *Exchange) hold(headers record.Headers) record.Headers {
+	if len(headers) > 0 {
+		n := weightOf(headers)
+		x.weight += n
+		x.pipeline.budget.force(n)
+	}
+	return headers
 }
 
 // hostOnly returns an address without its port and zone.
@@ -294,5 +306,3 @@ func hostOnly(addr string) string {
 	addr, _, _ = strings.Cut(addr, "%")
 	return addr
 }
-
-var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}

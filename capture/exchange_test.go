@@ -408,7 +408,7 @@ func TestExchangePrintsNothingOfWhatItHolds(t *testing.T) {
 	g.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := g.pipeline.Begin(w, r, capture.Call{Rules: g.rules, Ledger: g.book, Release: func() { g.mu.Lock(); g.released++; g.mu.Unlock() }})
 		printed = fmt.Sprint(x)
-		x.End(capture.Facts{}, capture.Ending{})
+		x.End(capture.Ending{})
 	})
 	g.Start()
 	g.call(t, "GET", "/?q=s3cret", nil, "Authorization", "Bearer s3cret")

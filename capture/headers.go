@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/auditgate/auditgate/capture/redact"
@@ -20,16 +21,21 @@ const (
 	MaxName         = 512      // of a method, a host, a project, a request id
 )
 
-// copyHeaders copies h within these bounds.
+// copyHeaders copies h within these bounds, without what [http.TrailerPrefix]
+// marks.
 func copyHeaders(h http.Header) record.Headers {
-	n := 0
-	for _, values := range h {
+	n, marked := 0, false
+	for name, values := range h {
 		n += len(values)
+		marked = marked || strings.HasPrefix(name, http.TrailerPrefix)
 	}
 	if n == 0 {
 		return nil
 	}
 	fields := record.HeadersOf(make(record.Headers, 0, n), h)
+	if marked {
+		fields = slices.DeleteFunc(fields, func(f record.Field) bool { return strings.HasPrefix(f.Name, http.TrailerPrefix) })
+	}
 	total := 0
 	for i := range fields {
 		f := &fields[i]
@@ -37,12 +43,19 @@ func copyHeaders(h http.Header) record.Headers {
 		f.Value = redact.Cut(f.Value, max(room, 0))
 		total += len(f.Name) + len(f.Value)
 	}
-	if n > MaxHeaderFields {
-		left := n - MaxHeaderFields
+	if left := len(fields) - MaxHeaderFields; left > 0 {
 		fields = append(fields[:MaxHeaderFields:MaxHeaderFields],
 			record.Field{Name: "(more)", Value: fmt.Sprintf("%d lines left out", left)})
 	}
 	return fields
+}
+
+// contentType returns the value of the header of that name.
+func contentType(h http.Header) string {
+	if values := h["Content-Type"]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
 }
 
 // requestID returns the component's own name for the call, else the client's.

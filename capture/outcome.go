@@ -20,8 +20,8 @@ type result struct {
 	whole   bool   // the response came to its end
 }
 
-// result weighs what the taps have seen against what the handler returned.
-func (x *Exchange) result() result {
+// weigh weighs what the taps have seen against what the handler returned.
+func (x *Exchange) weigh() result {
 	res := result{outcome: record.OutcomeComplete, status: x.response.status}
 	switch {
 	case x.ending.Err != nil && res.status == 0: // and no error route was seen to answer
@@ -57,6 +57,8 @@ func (x *Exchange) result() result {
 	switch {
 	case res.status >= 400 && res.status != statusClientLeft:
 		res.success = record.SuccessNo
+	case res.outcome == record.OutcomeUpgraded:
+		res.success = record.SuccessYes // however it ended: somebody goes first
 	case !res.whole, res.outcome == record.OutcomeUpstreamError, res.status == 0,
 		res.status == statusClientLeft: // the component may have done it all the same
 		res.success = record.SuccessUnknown

@@ -19,9 +19,12 @@ const MaxWaiting = 16384
 type Pipeline struct {
 	budget *Budget
 	log    *slog.Logger
+	live   live
 	queue  chan *Exchange
-	// workers are started by NewPipeline and end when Close closes the queue.
+	// workers are started by NewPipeline and end when Close closes the queue, and
+	// closing.
 	workers sync.WaitGroup
+	closing chan struct{}
 	// mu guards closed, and with it the queue against being closed while
 	// somebody submits.
 	mu     sync.RWMutex
@@ -35,9 +38,14 @@ type outcomeKey struct {
 	outcome record.Outcome
 }
 
-// NewPipeline starts a pipeline: a worker for each processor that Go uses.
+// NewPipeline starts a pipeline: a worker for each processor that Go uses, and
+// one that announces calls which take long.
 func NewPipeline(budget *Budget, log *slog.Logger) *Pipeline {
-	p := &Pipeline{budget: budget, log: log, queue: make(chan *Exchange, MaxWaiting)}
+	p := &Pipeline{
+		budget: budget, log: log,
+		queue: make(chan *Exchange, MaxWaiting), closing: make(chan struct{}),
+	}
+	p.workers.Go(p.announceAll)
 	for range runtime.GOMAXPROCS(0) {
 		p.workers.Go(func() {
 			var w worker
@@ -52,8 +60,8 @@ func NewPipeline(budget *Budget, log *slog.Logger) *Pipeline {
 // Budget returns the pipeline's memory budget.
 func (p *Pipeline) Budget() *Budget { return p.budget }
 
-// submit hands an exchange to the workers. It never waits: a queue that is full
-// loses the call to the count.
+// submit hands an exchange to the workers. It does not wait for them: a queue that
+// is full loses the call to the count, unless it is to be forgotten.
 func (p *Pipeline) submit(x *Exchange) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -70,28 +78,41 @@ func (p *Pipeline) submit(x *Exchange) {
 			reason = LostQueue
 		}
 	}
-	x.ledger.Lose(reason, x.ID.Time())
+	if x.seal() {
+		x.ledger.Forget()
+	} else {
+		x.ledger.Lose(x.ID, reason)
+	}
 	x.settle()
 }
 
-// settle makes the record of an exchange. A panic loses that one record to the
-// count, and says of what type it was: its value may hold a secret.
+// settle makes the record of an exchange, unless it is to be forgotten.
 func (p *Pipeline) settle(w *worker, x *Exchange) {
 	defer x.settle()
+	if x.seal() {
+		x.ledger.Forget()
+		return
+	}
+	level := min(x.level(), Metadata) // None: an inner capture came after it was announced
 	defer func() {
 		if v := recover(); v != nil {
-			*w = worker{}
-			x.ledger.Lose(LostPanic, x.ID.Time())
-			p.log.Error("making a record panicked, the call is counted as lost",
-				slog.String("event_id", x.ID.String()), slog.String("source", x.rules.Source), slog.Any("type", typeName(v)))
+			p.panicked(w, x.ID, x.rules.Source, v, "making a record panicked, the call is counted as lost")
+			x.ledger.Lose(x.ID, LostPanic)
 		}
 	}()
-	r := w.record(x)
+	r := w.record(x, level)
 	if err := x.ledger.Settle(r); err != nil {
-		x.ledger.Lose(LostStore, x.ID.Time())
+		x.ledger.Lose(x.ID, LostStore)
 		return
 	}
 	p.count(r)
+}
+
+// panicked logs of what type a panic was, and never its value, which may hold a
+// secret. What the worker was at is thrown away.
+func (p *Pipeline) panicked(w *worker, id record.ID, source string, v any, message string) {
+	*w = worker{}
+	p.log.Error(message, slog.String("event_id", id.String()), slog.String("source", source), slog.String("type", typeName(v)))
 }
 
 func (p *Pipeline) count(r *record.Record) {
@@ -119,6 +140,7 @@ func (p *Pipeline) Close(ctx context.Context) error {
 	if !p.closed {
 		p.closed = true
 		close(p.queue)
+		close(p.closing)
 	}
 	p.mu.Unlock()
 	idle := make(chan struct{})

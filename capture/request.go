@@ -18,7 +18,7 @@ func (t *requestTap) Read(p []byte) (int, error) {
 	n, err := t.ReadCloser.Read(p)
 	t.see(p[:n])
 	if errors.Is(err, io.EOF) {
-		t.end()
+		t.finish()
 	}
 	return n, err
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/auditgate/auditgate/record"
 )
@@ -16,15 +17,15 @@ import (
 // nothing: each call goes to the writer below at once.
 type responseTap struct {
 	http.ResponseWriter
-	side
+	side     // its mu guards status and headers as well, which are written once
+	exchange *Exchange
 	head     bool // the request's method is HEAD: there is no body
-	status   int  // 0 until there is a final one
+	tunnel   bool // an answer of 2xx makes this an upgraded connection
+	upgraded bool
+	status   int // 0 until there is a final one
 	headers  record.Headers
 	declared int64 // Content-Length, -1 where there is none
 	writeErr error // the client could not be written to
-	tunnel   bool  // an answer of 2xx makes this an upgraded connection
-	upgraded bool
-	upload   *side // where the client's bytes of an upgraded connection are seen
 }
 
 // Unwrap lets http.ResponseController find what the writer below can do.
@@ -35,19 +36,35 @@ func (t *responseTap) commit(status int) {
 	if t.status != 0 {
 		return
 	}
-	t.status = status
-	t.headers = copyHeaders(t.ResponseWriter.Header())
+	h := t.ResponseWriter.Header()
+	headers := copyHeaders(h)
+	t.mu.Lock()
+	if t.closed { // somebody writes after the end
+		t.mu.Unlock()
+		return
+	}
+	t.status, t.headers = status, t.exchange.hold(headers)
 	t.declared = -1
-	if length := t.headers.Get("Content-Length"); length != "" {
+	if length := headers.Get("Content-Length"); length != "" {
 		if n, err := strconv.ParseInt(length, 10, 64); err == nil && n >= 0 {
-			t.declared, t.hint = n, int(min(n, int64(t.limit)))
+			t.declared, t.hint = n, hint(n)
 		}
 	}
+	t.present = !t.head && status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
+	t.mu.Unlock()
 	if t.tunnel && status >= 200 && status < 300 {
 		t.upgrade()
 		return
 	}
-	t.present = !t.head && status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
+	if t.present {
+		t.stream, t.binary = isStream(contentType(h))
+	}
+	if t.stream || len(t.exchange.levels) > 1 {
+		t.exchange.aim()
+	}
+	if t.stream {
+		t.exchange.learn(Ending{})
+	}
 }
 
 // WriteHeader implements http.ResponseWriter. Informational responses pass and
@@ -74,9 +91,11 @@ func (t *responseTap) Write(p []byte) (int, error) {
 // matters, then the writer below may take the rest in its own way (sendfile).
 func (t *responseTap) ReadFrom(r io.Reader) (total int64, err error) {
 	buf := copyBuffers.Get().(*[]byte)
+	t.budget.force(copyBuffer)
 	defer func() {
 		clear(*buf)
 		copyBuffers.Put(buf)
+		t.budget.give(copyBuffer)
 	}()
 	for !t.idle() {
 		n, readErr := r.Read(*buf)
@@ -126,14 +145,15 @@ func (t *responseTap) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	t.commit(http.StatusSwitchingProtocols)
 	t.upgrade()
-	tapped := tappedConn{conn, t.upload, &t.side}
+	upload := t.exchange.uploaded()
+	tapped := tappedConn{conn, upload, &t.side}
 	// What the server has already read waits in the buffer, whose next reads
 	// must come through the tap as well.
 	early, err := buffered.Reader.Peek(buffered.Reader.Buffered())
 	if err != nil {
 		return conn, buffered, err
 	}
-	t.upload.see(early)
+	upload.see(early)
 	reader := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), &tapped), buffered.Reader.Size())
 	if _, err := reader.Peek(len(early)); err != nil {
 		return conn, buffered, err
@@ -145,11 +165,51 @@ func (t *responseTap) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return &tapped, buffered, nil
 }
 
-// upgrade notes that the connection is an upgraded one from here.
+// upgrade notes that the connection is an upgraded one from here: what passes
+// each way is no message any more.
 func (t *responseTap) upgrade() {
 	t.upgraded = true
-	t.side.upgrade()
-	t.upload.upgrade()
+	x := t.exchange
+	for _, s := range [...]*side{&t.side, x.uploaded()} {
+		s.mu.Lock()
+		s.present = true
+		s.mu.Unlock()
+	}
+	x.aim()
+	x.learn(Ending{})
+}
+
+// trailers returns the fields that went out behind the body: those that the
+// Trailer header announced, and those that [http.TrailerPrefix] marks.
+func (t *responseTap) trailers() record.Headers {
+	if !t.present || t.upgraded {
+		return nil
+	}
+	h := t.ResponseWriter.Header()
+	var sent http.Header
+	add := func(name string, values []string) {
+		if sent == nil {
+			sent = make(http.Header)
+		}
+		sent[name] = values
+	}
+	for name, values := range h {
+		if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
+			add(name, values)
+		}
+	}
+	for _, f := range t.headers {
+		if f.Name != "Trailer" {
+			continue
+		}
+		for name := range strings.SplitSeq(f.Value, ",") {
+			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+			if values := h[name]; len(values) > 0 {
+				add(name, values)
+			}
+		}
+	}
+	return copyHeaders(sent)
 }
 
 // failed takes note of an error of the connection to the client. Errors of the

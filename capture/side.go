@@ -10,23 +10,41 @@ import (
 
 // side is what a tap has seen of one direction of an exchange.
 type side struct {
+	budget *Budget
+	// stream and binary are what the header says of the message: see isStream.
+	stream, binary bool
+
 	// mu guards the rest: a transport may still read a request's body when the
 	// exchange has ended, since the answer came early.
-	mu     sync.Mutex
-	budget *Budget
-	limit  int // bytes to keep; 0 keeps none
-	hint   int // expected size, 0 where unknown
+	mu       sync.Mutex
+	limit    int // bytes to keep; 0 keeps none
+	hint     int // room to begin with, 0 where the length is not announced
+	kept     []byte
+	size     int64
+	expected int64     // Content-Length of a request; a reader that counts stops there
+	digest   hash.Hash // of all so far, once more has passed than was kept
+	short    string    // why less was kept than passed: record.ReasonCap, …
+	streamed bool      // this is a stream, or a direction of an upgraded connection
+	raw      bool      // what passes is binary of which nothing is kept
+	closed   bool      // what passes now is not seen any more
+	present  bool      // there is a body
+	end      bool      // its end was seen
+}
 
-	kept    []byte
-	size    int64
-	digest  hash.Hash // of all so far, once more has passed than was kept
-	short   string    // why less was kept than passed: record.ReasonCap, …
-	raw     bool      // the bytes are no message: an upgraded connection
-	closed  bool      // what passes now is not seen any more
-	present bool      // there is a body
-	whole   bool      // its end was seen
-
-	expected int64 // Content-Length of a request; a reader that counts stops there
+// aim says what to keep from now on. Of a body of which more has been kept, the
+// rest is dropped.
+func (s *side) aim(limit int, streamed, raw bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit, s.streamed, s.raw = limit, streamed, raw
+	if len(s.kept) <= limit {
+		return
+	}
+	if s.short == "" {
+		s.cut(record.ReasonCap)
+	}
+	clear(s.kept[limit:])
+	s.kept = s.kept[:limit]
 }
 
 // see takes note of bytes that have passed.
@@ -61,24 +79,32 @@ func (s *side) keep(p []byte) {
 	if n > 0 && !s.grow(len(s.kept)+n) {
 		n, s.short = min(n, cap(s.kept)-len(s.kept)), record.ReasonMemory
 	}
-	before := s.kept
-	s.kept = append(s.kept, p[:n]...)
 	if s.short != "" {
-		s.digest = sha256.New()
-		s.digest.Write(before) // see adds p
+		s.cut(s.short) // see adds p to the digest
 	}
+	s.kept = append(s.kept, p[:n]...)
+}
+
+// cut notes why no more is kept than now. From here the digest goes on by itself.
+func (s *side) cut(reason string) {
+	s.short = reason
+	s.digest = sha256.New()
+	s.digest.Write(s.kept)
 }
 
 // maxHint is the largest first buffer for a body of announced length, in bytes.
 const maxHint = 64 << 10
+
+// hint is how far an announced length is believed: it costs nothing to say one.
+func hint(length int64) int { return int(max(0, min(length, maxHint))) }
 
 // grow makes room for n bytes in all, or reports that there is none.
 func (s *side) grow(n int) bool {
 	if n <= cap(s.kept) {
 		return true
 	}
-	// What the sender announces is believed only so far: it costs it nothing.
-	bigger := s.budget.get(min(max(n, min(s.hint, maxHint)), s.limit))
+	// A body that grows goes in steps of four, so that little of it is copied.
+	bigger := s.budget.get(min(max(n, 4*cap(s.kept), s.hint), s.limit))
 	if bigger == nil {
 		return false
 	}
@@ -86,13 +112,6 @@ func (s *side) grow(n int) bool {
 	s.budget.put(s.kept)
 	s.kept = bigger
 	return true
-}
-
-// setLimit changes how much is kept, for what passes from now on.
-func (s *side) setLimit(limit int) {
-	s.mu.Lock()
-	s.limit = limit
-	s.mu.Unlock()
 }
 
 // idle reports whether nothing that passes from now on makes a difference but
@@ -112,28 +131,34 @@ func (s *side) add(n int64) {
 	s.mu.Unlock()
 }
 
-// end notes that the body came to its end.
-func (s *side) end() {
+// finish notes that the body came to its end.
+func (s *side) finish() {
 	s.mu.Lock()
 	if !s.closed {
-		s.whole = true
+		s.end = true
 	}
 	s.mu.Unlock()
 }
 
-// upgrade notes that what passes from now on is no message, but the raw bytes of
-// an upgraded connection.
-func (s *side) upgrade() {
+// whole reports whether the end of the body was seen.
+func (s *side) whole() bool {
 	s.mu.Lock()
-	s.present, s.raw = true, true
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	return s.end
+}
+
+// over reports whether all of the body has passed, be its end seen or not.
+func (s *side) over() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.end || s.size == s.expected
 }
 
 // close ends the observation: what passes later is not seen.
 func (s *side) close() {
 	s.mu.Lock()
 	s.closed = true
-	s.whole = s.whole || s.size == s.expected
+	s.end = s.end || s.size == s.expected
 	s.mu.Unlock()
 }
 

@@ -1,13 +1,13 @@
 package capture
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 
-	"github.com/auditgate/auditgate/capture/decode"
 	"github.com/auditgate/auditgate/capture/identity"
 	"github.com/auditgate/auditgate/capture/redact"
 	"github.com/auditgate/auditgate/record"
@@ -16,66 +16,144 @@ import (
 // unknownAction is the action of a call that no rule names.
 const unknownAction = "unknown"
 
-// What a body may become when its codings are undone, so that one that was made
-// to swell costs little: decodedRoom bytes, or decodedRatio times what was kept
-// of it, whichever is more, and never more than MaxKept. The rest is cut.
-const (
-	decodedRoom  = 1 << 20
-	decodedRatio = 8
-)
-
 // worker makes records, one at a time.
 type worker struct{ r record.Record }
 
+// seen is what an exchange has come to: at its end, or when it is announced.
+type seen struct {
+	rules             *Rules
+	facts             Facts
+	status            int
+	source            string
+	request, response record.Headers // to be redacted in place
+}
+
 // record makes the record of an exchange that has ended. It is good until the
 // next one.
-func (w *worker) record(x *Exchange) *record.Record {
-	res := x.result()
-	redacted := w.r.Redacted[:0]
+func (w *worker) record(x *Exchange, level Level) *record.Record {
+	res := &x.result
+	// What a body is said to be, before secrets are taken out of that as well.
+	requestType, responseType := x.headers.Get("Content-Type"), x.response.headers.Get("Content-Type")
+	redactor := w.describe(x, seen{x.rules, x.facts, res.status, res.source, x.headers, x.response.headers})
+	r := &w.r
+	r.Success, r.Outcome = res.success, res.outcome
+	r.EndTime = r.Timestamp.Add(x.ended.Sub(x.began))
+	r.RequestTrailers, r.ResponseTrailers = x.requestTrailers, x.responseTrailers
+	r.Redacted = redactor.Headers(r.RequestTrailers, "request_trailers", r.Redacted)
+	r.Redacted = redactor.Headers(r.ResponseTrailers, "response_trailers", r.Redacted)
+
+	x.response.end = res.whole
+	refused := func(most Level) string { // why nothing may be kept of a body, else ""
+		switch {
+		case level > most:
+			return record.ReasonLevel
+		case x.bodies == BodiesOff:
+			return record.ReasonRule
+		}
+		return ""
+	}
+	m := message{
+		side: x.uploaded(), name: "request_body", headers: r.RequestHeaders, kind: requestType, withheld: refused(Request),
+		call: redact.Call{Method: x.method, Path: x.uri}, binary: x.bodies == BodiesBinary, frames: x.response.upgraded,
+	}
+	r.RequestBody, r.Redacted = m.body(redactor, r.Redacted)
+	m.side, m.name, m.headers, m.kind, m.withheld = &x.response.side, "response_body", r.ResponseHeaders, responseType, refused(Full)
+	r.ResponseBody, r.Redacted = m.body(redactor, r.Redacted)
+	return r
+}
+
+// describe puts into the worker's record what is known of an exchange but for
+// its bodies and how it ended.
+func (w *worker) describe(x *Exchange, s seen) *redact.Redactor {
+	redactor, redacted := s.rules.Redactor, w.r.Redacted[:0]
 	w.r = record.Record{
 		EventID: x.ID, Timestamp: x.ID.Time(),
-		Source: x.rules.Source, Action: unknownAction, Success: res.success,
-		Method: x.method, Host: x.host, Protocol: x.protocol,
-		Status: res.status, StatusSource: res.source, Outcome: res.outcome,
+		Source: s.rules.Source, Action: unknownAction, Policy: s.rules.Policy,
+		Method: x.method, Host: x.host, Protocol: x.protocol, Status: s.status, StatusSource: s.source,
 		UserIP: x.client, PeerIP: x.peer,
-		RequestHeaders: x.headers, ResponseHeaders: x.response.headers,
+		RequestHeaders: s.request, ResponseHeaders: s.response,
 	}
 	r := &w.r
-	r.EndTime = r.Timestamp.Add(x.ended.Sub(x.began))
-	x.placeProject(r)
 
 	// Only identity reads what has not been redacted yet.
-	if r.Actor = x.facts.Actor; !r.Known() {
-		r.Actor = claimed(x.headers)
+	if r.Actor = s.facts.Actor; !r.Known() {
+		r.Actor = claimed(s.request)
 	}
 
-	redactor := x.rules.Redactor
 	redacted = redactor.Headers(r.RequestHeaders, "request_headers", redacted)
 	redacted = redactor.Headers(r.ResponseHeaders, "response_headers", redacted)
 	r.URI, redacted = redactor.URL(x.uri, "uri", redacted)
 	r.Query, redacted = redactor.Query(x.query, redacted)
-	if x.facts.UpstreamURI != "" {
-		r.UpstreamURI, redacted = redactor.URL(redact.Cut(x.facts.UpstreamURI, MaxURI), "upstream_uri", redacted)
+	r.UpstreamURI = likewise(redact.Cut(s.facts.UpstreamURI, MaxURI), x.uri, r.URI)
+	s.placeProject(r)
+	r.Project, r.ClaimedProject = likewise(r.Project, x.uri, r.URI), likewise(r.ClaimedProject, x.uri, r.URI)
+	for _, f := range [...]struct {
+		text  *string
+		place string
+	}{
+		{&r.Method, "method"},
+		{&r.Host, "host"},
+		{&r.UpstreamURI, "upstream_uri"},
+		{&r.Project, "project"},
+		{&r.ClaimedProject, "claimed_project"},
+		{&r.UserID, "user_id"},
+		{&r.UserName, "user_name"},
+		{&r.UserEmail, "user_email"},
+	} {
+		if *f.text != "" {
+			*f.text, redacted = redactor.URL(*f.text, f.place, redacted)
+		}
+	}
+	r.UserRoles = slices.Clone(r.UserRoles) // the facts may be told again
+	for i := range r.UserRoles {
+		r.UserRoles[i], redacted = redactor.URL(r.UserRoles[i], "user_roles", redacted)
 	}
 	// Copied from headers, as they are redacted.
 	r.UserAgent = r.RequestHeaders.Get("User-Agent")
 	r.RequestID = redact.Cut(requestID(r.ResponseHeaders, r.RequestHeaders), MaxName)
 	r.TraceID = traceID(r.RequestHeaders.Get("Traceparent"))
-	r.RequestBody, redacted = body(redactor, x.uploaded(), x.headers, "request_body", redacted)
-	x.response.whole = res.whole
-	r.ResponseBody, redacted = body(redactor, &x.response.side, x.response.headers, "response_body", redacted)
 	r.Redacted = redacted
-	return r
+	return redactor
+}
+
+// likewise hides in another path the segments that were hidden in uri: the
+// component may know a path by another beginning, which no pattern matches.
+func likewise(other, uri, hidden string) string {
+	if uri == hidden {
+		return other
+	}
+	was, is := strings.Split(uri, "/"), strings.Split(hidden, "/")
+	path, query, asked := strings.Cut(other, "?")
+	segments := strings.Split(path, "/")
+	for i, segment := range segments {
+		for j := range min(len(was), len(is)) {
+			if was[j] != is[j] && plainSegment(segment) == plainSegment(was[j]) {
+				segments[i] = is[j]
+			}
+		}
+	}
+	if path = strings.Join(segments, "/"); asked {
+		path += "?" + query
+	}
+	return path
+}
+
+// plainSegment is a segment of a path as the component reads it.
+func plainSegment(segment string) string {
+	if plain, err := url.PathUnescape(segment); err == nil {
+		return plain
+	}
+	return segment
 }
 
 // placeProject puts the project where it belongs: a name that only the request
 // vouches for, and that the component did not let in, or has not judged, is a
 // claim, so that strangers cannot write into the log of a tenant.
-func (x *Exchange) placeProject(r *record.Record) {
-	project := redact.Cut(x.facts.Project, MaxName)
+func (s *seen) placeProject(r *record.Record) {
+	project := redact.Cut(s.facts.Project, MaxName)
 	judged := r.StatusSource == "" && r.Status != 0 && r.Status != statusClientLeft
 	refused := r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden || r.Status == http.StatusNotFound
-	if x.facts.ProjectVerified || judged && !refused {
+	if s.facts.ProjectVerified || judged && !refused {
 		r.Project = project
 	} else {
 		r.ClaimedProject = project
@@ -93,68 +171,6 @@ func claimed(headers record.Headers) record.Actor {
 		}
 	}
 	return record.Actor{}
-}
-
-// body makes what is stored of a body: decoded, free of secrets, and honest
-// about what is missing.
-func body(redactor *redact.Redactor, s *side, headers record.Headers, name string, redacted []string) (record.Body, []string) {
-	b := record.Body{BodyInfo: record.BodyInfo{Size: s.size, Kept: int64(len(s.kept)), State: record.BodyNone}}
-	if !s.present || s.size == 0 {
-		return b, redacted
-	}
-	b.ContentType, b.Encoding = headers.Get("Content-Type"), headers.Get("Content-Encoding")
-	b.State = record.BodyComplete
-	switch {
-	case s.short != "" && len(s.kept) == 0:
-		b.State, b.Reason = record.BodyWithheld, s.short
-	case s.short != "":
-		b.State, b.Reason = record.BodyTruncated, s.short
-	case !s.whole:
-		b.State, b.Reason = record.BodyTruncated, record.ReasonAborted
-	}
-	changed := b.State != record.BodyComplete
-	if b.State != record.BodyWithheld {
-		changed = content(redactor, &b, s.kept, name, &redacted) || changed
-	}
-	digest, partial := s.sum()
-	b.Partial = partial
-	if changed {
-		b.HMACSHA256 = redactor.Digest(digest)
-	} else {
-		b.SHA256 = hex.EncodeToString(digest[:])
-	}
-	return b, redacted
-}
-
-// content decodes and redacts the kept bytes into b. It reports whether what
-// stands there is less than what passed.
-func content(redactor *redact.Redactor, b *record.Body, kept []byte, name string, redacted *[]string) (changed bool) {
-	plain, whole, err := decode.Body(b.Encoding, kept, min(MaxKept, max(decodedRoom, decodedRatio*len(kept))))
-	switch {
-	case err != nil:
-		withhold(b, record.ReasonUnparsable)
-		return true
-	case !whole && b.State == record.BodyComplete:
-		b.State, b.Reason = record.BodyTruncated, record.ReasonCap
-	}
-	res := redactor.Body(redact.Body{
-		ContentType: b.ContentType, Content: plain, Truncated: b.State == record.BodyTruncated, Side: name,
-	})
-	if res.State == record.BodyWithheld {
-		withhold(b, res.Reason)
-		return true
-	}
-	b.Content = res.Content
-	*redacted = append(*redacted, res.Redacted...)
-	if res.State == record.BodyBinary && b.State == record.BodyComplete {
-		b.State = record.BodyBinary
-	}
-	return res.Changed || !whole
-}
-
-func withhold(b *record.Body, reason string) {
-	b.Content, b.Kept = nil, 0
-	b.State, b.Reason = record.BodyWithheld, reason
 }
 
 // typeName names the type of what was panicked with, and never its value.

@@ -25,11 +25,13 @@ const patience = time.Minute
 // can be ended and started again, and then finds what it left.
 type gateway struct {
 	t       *testing.T
+	program string
 	dir     string
 	config  string // the file
 	traffic string // where the calls go: http://127.0.0.1:…
 	audit   string // where the audit API is
 	bearer  string
+	env     []string     // of the program, beside its directories
 	client  *http.Client // follows no redirects and decodes nothing
 
 	cmd  *exec.Cmd
@@ -57,7 +59,7 @@ func (g *gateway) in(t *testing.T) *gateway {
 // newGateway returns a gateway that has no configuration yet and does not run.
 func newGateway(t *testing.T) *gateway {
 	t.Helper()
-	g := &gateway{t: t, dir: t.TempDir(), traffic: "http://" + freeAddress(t), audit: "http://" + freeAddress(t)}
+	g := &gateway{t: t, program: program, dir: t.TempDir(), traffic: "http://" + freeAddress(t), audit: "http://" + freeAddress(t)}
 	g.config = filepath.Join(g.dir, "Caddyfile")
 	g.client = &http.Client{
 		Transport:     &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 32},
@@ -106,12 +108,12 @@ func (g *gateway) write(sites string) {
 
 // command returns a command of the program, with this gateway's directories.
 func (g *gateway) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(program, args...)
+	cmd := exec.Command(g.program, args...)
 	cmd.Dir = g.dir
-	cmd.Env = []string{
+	cmd.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + g.dir, "XDG_DATA_HOME=" + g.dir + "/data", "XDG_CONFIG_HOME=" + g.dir + "/config",
 		"GORACE=atexit_sleep_ms=0", // or each end of a process takes a second
-	}
+	}, g.env...)
 	return cmd
 }
 

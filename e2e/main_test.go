@@ -32,17 +32,23 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	program = filepath.Join(dir, "auditgate")
-	args := []string{"build", "-buildvcs=false", "-o", program}
-	if raceDetector() {
-		args = append(args, "-race")
-	}
-	build := exec.Command("go", append(args, "../cmd/auditgate")...)
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "building the gateway:", err)
+	if err := build(program, "../cmd/auditgate"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()
+}
+
+// build builds the program that is in folder, as the tests are built.
+func build(path, folder string) error {
+	args := []string{"build", "-buildvcs=false", "-o", path}
+	if raceDetector() {
+		args = append(args, "-race")
+	}
+	if out, err := exec.Command("go", append(args, folder)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("building %s: %w\n%s", folder, err, out)
+	}
+	return nil
 }
 
 // raceDetector reports whether the tests run with it; then the gateway does too.

@@ -169,7 +169,7 @@ func TestModulesAreThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	modules := strings.Fields(string(out))
-	for _, want := range []string{"auditgate", "auditgate.stores.badger", "http.handlers.audit_capture", "http.handlers.audit_api"} {
+	for _, want := range []string{"auditgate", "auditgate.stores.badger", "http.handlers.audit_capture", "http.handlers.audit_api", "caddy.logging.encoders.audit"} {
 		found := false
 		for _, m := range modules {
 			found = found || m == want

@@ -21,7 +21,7 @@ var volatile = []struct {
 }{
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UUID"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
-	{regexp.MustCompile(`[0-9a-f]{64}|hmac:[0-9a-f]{32}|"node": "[0-9a-f]{16}"`), "HASH"},
+	{regexp.MustCompile(`[0-9a-f]{64}|hmac:[0-9a-f]{32}|"(node|policy)": "[0-9a-f]{16}"`), "HASH"},
 	{regexp.MustCompile(`"duration_ms": [0-9.]+`), "DURATION"},
 	{regexp.MustCompile(`"sequence": \d+`), "SEQUENCE"},
 	{regexp.MustCompile(`"marker": "[^"]+"`), "MARKER"},

@@ -44,27 +44,16 @@ type keySet []key
 
 // loadKeys reads the one source of keys in c.
 func loadKeys(c *VerifierConfig) (keySet, error) {
-	var keys keySet
-	var err error
-	sources := 0
-	for _, source := range []struct {
-		given bool
-		load  func() (keySet, error)
-	}{
-		{c.HMACSecret != nil, func() (keySet, error) { return secretKey(c.HMACSecret) }},
-		{c.PublicKeyPEM != nil, func() (keySet, error) { return pemKey(c.PublicKeyPEM) }},
-		{c.JWKS != nil, func() (keySet, error) { return jwksKeys(c.JWKS) }},
-		{c.Key != nil, func() (keySet, error) { return publicKey("", c.Key) }},
-	} {
-		if source.given {
-			sources++
-			keys, err = source.load()
-		}
+	switch {
+	case c.HMACSecret != nil:
+		return secretKey(c.HMACSecret)
+	case c.PublicKeyPEM != nil:
+		return pemKey(c.PublicKeyPEM)
+	case c.JWKS != nil:
+		return jwksKeys(c.JWKS)
+	default:
+		return publicKey("", c.Key)
 	}
-	if sources != 1 {
-		return nil, fmt.Errorf("%d sources of keys are given, want exactly one: a secret, a public key or a key set", sources)
-	}
-	return keys, err
 }
 
 func secretKey(secret []byte) (keySet, error) {
@@ -230,11 +219,8 @@ func (s keySet) accept(wanted []string) ([]string, error) {
 		}
 	}
 	for _, a := range wanted {
-		if !slices.Contains(algorithms, a) {
-			return nil, fmt.Errorf("algorithm %q is not known, want some of %s", a, strings.Join(algorithms, ", "))
-		}
 		if !slices.Contains(accepted, a) {
-			return nil, fmt.Errorf("algorithm %s fits none of the keys; HS256 goes with a secret alone, the others with public keys", a)
+			return nil, fmt.Errorf("algorithm %s fits none of the keys", a)
 		}
 	}
 	return accepted, nil

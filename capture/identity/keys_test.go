@@ -34,8 +34,8 @@ func TestWrongConfigurationsAreRefusedWithWords(t *testing.T) {
 		change func(*identity.VerifierConfig)
 		want   string
 	}{
-		{"no key", func(c *identity.VerifierConfig) {}, "0 sources of keys"},
-		{"two keys", func(c *identity.VerifierConfig) { c.HMACSecret = secret; c.PublicKeyPEM = rsaPEM }, "2 sources of keys"},
+		{"no key", func(c *identity.VerifierConfig) {}, "0 keys are given"},
+		{"two keys", func(c *identity.VerifierConfig) { c.HMACSecret = secret; c.PublicKeyPEM = rsaPEM }, "2 keys are given"},
 		{"short secret", func(c *identity.VerifierConfig) { c.HMACSecret = secret[:31] }, "31 bytes, want 32"},
 		{"empty secret", func(c *identity.VerifierConfig) { c.HMACSecret = []byte{} }, "0 bytes"},
 		{"short own key", func(c *identity.VerifierConfig) { c.Key = ed25519.PublicKey("short") }, "Ed25519 key has 5 bytes"},
@@ -58,9 +58,9 @@ func TestWrongConfigurationsAreRefusedWithWords(t *testing.T) {
 		{"set of a private key", withKeys(jose.JSONWebKey{Key: edKey}), "key is a private key"},
 		{"set whose algorithm does not fit", withKeys(jose.JSONWebKey{Key: edKey.Public(), Algorithm: "RS256"}), "does not fit"},
 		{"set of too many", withKeys(slices.Repeat([]jose.JSONWebKey{{Key: edKey.Public()}}, 65)...), "65 keys"},
-		{"unknown algorithm", func(c *identity.VerifierConfig) { c.HMACSecret = secret; c.Algorithms = []string{"none"} }, `"none" is not known`},
+		{"unknown algorithm", func(c *identity.VerifierConfig) { c.HMACSecret = secret; c.Algorithms = []string{"none"} }, `"none" is unknown`},
 		{"algorithm that fits no key", func(c *identity.VerifierConfig) { c.PublicKeyPEM = rsaPEM; c.Algorithms = []string{"RS256", "ES256"} }, "ES256 fits none"},
-		{"secret and public key algorithms", func(c *identity.VerifierConfig) { c.PublicKeyPEM = rsaPEM; c.Algorithms = []string{"RS256", "HS256"} }, "HS256 fits none"},
+		{"secret and public key algorithms", func(c *identity.VerifierConfig) { c.PublicKeyPEM = rsaPEM; c.Algorithms = []string{"RS256", "HS256"} }, "HS256 does not go"},
 		{"no audience", func(c *identity.VerifierConfig) { c.HMACSecret = secret; c.Audience = nil }, "audience is missing"},
 		{"empty audience", func(c *identity.VerifierConfig) { c.HMACSecret = secret; c.Audience = []string{""} }, "audience is empty"},
 		{"audience and any", func(c *identity.VerifierConfig) { c.HMACSecret = secret; c.AnyAudience = true }, "both"},

@@ -61,8 +61,48 @@ type Verifier struct {
 	config  VerifierConfig
 }
 
+// Check returns what is wrong with c as far as that can be told without looking at
+// the keys: of these only those count that are not nil.
+func (c *VerifierConfig) Check() error {
+	given := 0
+	for _, is := range []bool{c.HMACSecret != nil, c.PublicKeyPEM != nil, c.JWKS != nil, c.Key != nil} {
+		if is {
+			given++
+		}
+	}
+	switch {
+	case given != 1:
+		return fmt.Errorf("%d keys are given: want one of hmac_secret, public_key and jwks_file", given)
+	case c.AnyAudience && len(c.Audience) > 0:
+		return errors.New("audience is both a list and any: want one of them")
+	case !c.AnyAudience && len(c.Audience) == 0:
+		return errors.New("audience is missing: name those that tokens are issued for, or say `audience any` to accept every token of the issuer")
+	case slices.Contains(c.Audience, ""):
+		return errors.New("audience is empty")
+	case c.Leeway < 0 || c.Leeway > MaxLeeway:
+		return fmt.Errorf("leeway is %s, want 0s to %s", c.Leeway, MaxLeeway)
+	}
+	for _, r := range c.Require {
+		if r.Claim == "" || r.Value == "" {
+			return errors.New("require needs the name of a claim and a value")
+		}
+	}
+	for _, algorithm := range c.Algorithms {
+		switch symmetric := algorithm == "HS256"; {
+		case !slices.Contains(algorithms, algorithm):
+			return fmt.Errorf("algorithm %q is unknown: want RS256, ES256, EdDSA or PS256, or HS256 with hmac_secret", algorithm)
+		case symmetric != (c.HMACSecret != nil):
+			return fmt.Errorf("algorithm %s does not go with this kind of key: HS256 and hmac_secret belong together", algorithm)
+		}
+	}
+	return nil
+}
+
 // NewVerifier returns a Verifier, or an error that says what is wrong with c.
 func NewVerifier(c VerifierConfig) (*Verifier, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
 	keys, err := loadKeys(&c)
 	if err != nil {
 		return nil, err
@@ -70,21 +110,6 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 	algorithms, err := keys.accept(c.Algorithms)
 	if err != nil {
 		return nil, err
-	}
-	switch {
-	case c.AnyAudience && len(c.Audience) > 0:
-		return nil, errors.New("audience is both a list and any: want one of them")
-	case !c.AnyAudience && len(c.Audience) == 0:
-		return nil, errors.New("audience is missing: name those that tokens are issued for, or say any to accept every token of the issuer")
-	case slices.Contains(c.Audience, ""):
-		return nil, errors.New("audience is empty")
-	case c.Leeway < 0 || c.Leeway > MaxLeeway:
-		return nil, fmt.Errorf("leeway is %s, want 0s to %s", c.Leeway, MaxLeeway)
-	}
-	for _, r := range c.Require {
-		if r.Claim == "" || r.Value == "" {
-			return nil, errors.New("require needs the name of a claim and a value")
-		}
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -1,0 +1,39 @@
+package caddymodule
+
+import (
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/spf13/cobra"
+
+	"github.com/auditgate/auditgate/capture"
+)
+
+// Decide returns what the rules of c say of a call.
+func (c *Capture) Decide(r *http.Request) ([]capture.Choice, capture.Bodies) {
+	return c.policy.level(r), c.policy.body(r)
+}
+
+// PolicyID is what the records of c name as their policy.
+func (c *Capture) PolicyID() string { return c.policy.id }
+
+// Finding is what a survey found, without its advice.
+type Finding struct {
+	Text string
+	With []any
+}
+
+// Survey looks over the servers of app.
+func Survey(app *caddyhttp.App) (captures []*Capture, findings []Finding) {
+	s := surveyOf(app)
+	for _, c := range s.captures {
+		captures = append(captures, c.capture)
+	}
+	for _, f := range s.findings {
+		findings = append(findings, Finding{f.text, f.with})
+	}
+	return captures, findings
+}
+
+// ExplainCommand returns `audit explain`.
+func ExplainCommand() *cobra.Command { return explainCommand() }

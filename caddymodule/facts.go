@@ -1,0 +1,113 @@
+package caddymodule
+
+import (
+	"crypto/tls"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/auditgate/auditgate/capture"
+	"github.com/auditgate/auditgate/capture/identity"
+	"github.com/auditgate/auditgate/record"
+)
+
+// factsOf gathers what Caddy knows of a call, which has been handled if ending
+// says so.
+func (c *Capture) factsOf(r *http.Request, ending capture.Ending) (f capture.Facts) {
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if ok && (r.URL.Path != original.URL.Path || r.URL.RawPath != original.URL.RawPath || r.URL.RawQuery != original.URL.RawQuery) {
+		f.UpstreamURI = r.URL.RequestURI()
+	}
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return f
+	}
+	f.Actor = actorOf(r.TLS, repl)
+	if ending.Err != nil || ending.Panic != nil {
+		_, f.Proxied = repl.Get("http.reverse_proxy.duration") // which the proxy sets when it is through
+	}
+	switch {
+	case c.Project != "":
+		f.Project = repl.ReplaceAll(c.Project, "")
+		f.ProjectVerified = vouchedFor(c.Project, r.TLS)
+	case c.ProjectPath > 0:
+		f.Project = segment(originalPath(r), c.ProjectPath)
+	}
+	return f
+}
+
+// vouchedFor reports whether somebody other than the client says what a project
+// is: it is one placeholder of an authentication handler's, or of a certificate
+// that was verified.
+func vouchedFor(project string, conn *tls.ConnectionState) bool {
+	if strings.Count(project, "{") != 1 || !strings.HasSuffix(project, "}") {
+		return false
+	}
+	return strings.HasPrefix(project, "{http.auth.") ||
+		strings.HasPrefix(project, "{http.request.tls.client.") && conn != nil && len(conn.VerifiedChains) > 0
+}
+
+// originalPath is the escaped path that the client sent, whatever has been
+// stripped of it or rewritten since.
+func originalPath(r *http.Request) string {
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		return original.URL.EscapedPath()
+	}
+	return r.URL.EscapedPath()
+}
+
+// segment returns the nth segment of an escaped path, from 1, as the component
+// reads it.
+func segment(path string, n int) string {
+	for part := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
+		if n--; n == 0 {
+			if plain, err := url.PathUnescape(part); err == nil {
+				return plain
+			}
+			return part
+		}
+	}
+	return ""
+}
+
+// actorOf returns who made a call, as far as Caddy has checked.
+func actorOf(conn *tls.ConnectionState, repl *caddy.Replacer) record.Actor {
+	if id := placeholder(repl, "http.auth.user.id"); id != "" {
+		return record.Actor{
+			UserID: id, UserName: placeholder(repl, "http.auth.user.name"), UserEmail: placeholder(repl, "http.auth.user.email"),
+			AuthMethod: "caddy", AuthVerified: true,
+		}
+	}
+	if conn != nil && len(conn.VerifiedChains) > 0 && len(conn.PeerCertificates) > 0 {
+		return identity.FromCertificate(conn.PeerCertificates[0])
+	}
+	return record.Actor{}
+}
+
+func placeholder(repl *caddy.Replacer, name string) string {
+	s, _ := repl.GetString(name)
+	return s
+}
+
+// statusOf returns the status that an error of a handler stands for.
+func statusOf(err error) int {
+	var he caddyhttp.HandlerError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &he) && he.StatusCode != 0:
+		return he.StatusCode
+	default:
+		return http.StatusInternalServerError // what Caddy answers
+	}
+}
+
+// clientIP is the client's address as far as trusted proxies tell.
+func clientIP(r *http.Request) string {
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return ip
+}

@@ -1,0 +1,255 @@
+package caddymodule
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/auditgate/auditgate/capture"
+	"github.com/auditgate/auditgate/capture/redact"
+)
+
+// Calls are those that match; all of them where nothing is said.
+type Calls struct {
+	// Sets of request matchers, as in a route: a call is meant if all matchers
+	// of one set match. They are asked once, before the next handler runs, on
+	// the request as it stands at the directive. Default: every call.
+	Match caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`
+
+	sets caddyhttp.MatcherSets
+}
+
+func (c *Calls) provision(ctx caddy.Context) error {
+	if len(c.Match) == 0 {
+		return nil
+	}
+	sets, err := ctx.LoadModule(c, "Match")
+	if err != nil {
+		return fmt.Errorf("loading matchers: %w", err)
+	}
+	return c.sets.FromInterface(sets)
+}
+
+// Level is how much is kept of which calls.
+type Level struct {
+	// How much is kept of a call: `full`; `request`, all but the body of the
+	// answer; `metadata`, no body; or `none`: no record. What is not kept of a
+	// body is counted and digested all the same.
+	Level string `json:"level"`
+	Calls
+	// The statuses of those calls: `404`, or `4xx` for a class. Where a level
+	// depends on them a call is observed until its status is known. Default: any.
+	Statuses []string `json:"statuses,omitempty"`
+
+	choice capture.Choice
+}
+
+// levelNames are the names of levels, by capture.Level.
+var levelNames = []string{capture.Full: "full", capture.Request: "request", capture.Metadata: "metadata", capture.None: "none"}
+
+// maxLevels is how many levels, and how many rules for bodies, a capture may
+// have: each is one bit of what holds for a call.
+const maxLevels = 64
+
+// check makes the choice that l stands for.
+func (l *Level) check() error {
+	n := slices.Index(levelNames, l.Level)
+	if n < 0 {
+		return fmt.Errorf("level %q is unknown: want one of %q", l.Level, levelNames)
+	}
+	l.choice = capture.Choice{Level: capture.Level(n)}
+	for _, text := range l.Statuses {
+		if err := l.choice.On.Add(text); err != nil {
+			return fmt.Errorf("level %s: %w", l.Level, err)
+		}
+	}
+	return nil
+}
+
+// checkLevels makes the choices of all levels, and refuses one that none can reach.
+func checkLevels(all []Level) error {
+	if len(all) > maxLevels {
+		return fmt.Errorf("%d levels: want %d at most", len(all), maxLevels)
+	}
+	for i := range all {
+		if err := all[i].check(); err != nil {
+			return err
+		}
+		if len(all[i].Match) == 0 && len(all[i].Statuses) == 0 && i < len(all)-1 {
+			return fmt.Errorf("level %s is never reached: `level %s` before it holds for every call", all[i+1].Level, all[i].Level)
+		}
+	}
+	return nil
+}
+
+// policy decides what is kept of a call. It holds what a capture says, made ready.
+type policy struct {
+	id     string // see fingerprint
+	levels []Level
+	bodies []BodyRule
+	log    *slog.Logger
+	failed atomic.Bool // a matcher has, and was logged
+	// choices are those that were made so far, by which levels hold: they are
+	// made once, so that a call allocates nothing. Never changed, but replaced.
+	choices atomic.Pointer[map[uint64][]capture.Choice]
+}
+
+// provision loads the matchers of c, which has been checked.
+func (p *policy) provision(ctx caddy.Context, c *Capture) error {
+	p.levels, p.log = c.Levels, ctx.Slogger().With(slog.String("source", c.Source))
+	if c.Redact != nil {
+		p.bodies = c.Redact.Bodies
+	}
+	for i := range p.levels {
+		if err := p.levels[i].provision(ctx); err != nil {
+			return fmt.Errorf("level %s: %w", p.levels[i].Level, err)
+		}
+	}
+	for i := range p.bodies {
+		if err := p.bodies[i].provision(ctx); err != nil {
+			return fmt.Errorf("body %s: %w", p.bodies[i].Body, err)
+		}
+	}
+	return nil
+}
+
+// maxChoices bounds the map of choices: which levels hold is up to the client.
+const maxChoices = 1024
+
+// level returns the levels that may hold for a call, the last of them whatever
+// its status; none is full.
+func (p *policy) level(r *http.Request) []capture.Choice {
+	if hold := p.hold(r); hold != 0 {
+		return p.choose(hold)
+	}
+	return nil
+}
+
+// hold returns which levels may hold for a call, the first in the lowest bit.
+func (p *policy) hold(r *http.Request) (hold uint64) {
+	for i := range p.levels {
+		l := &p.levels[i]
+		// Where a matcher fails no call goes unrecorded, and no body is kept
+		// that might not be meant to be.
+		if !p.match(&l.Calls, r, l.Level, l.choice.Level == capture.Request || l.choice.Level == capture.Metadata) {
+			continue
+		}
+		hold |= 1 << i
+		if len(l.Statuses) == 0 {
+			break
+		}
+	}
+	return hold
+}
+
+// choose returns the choices of the levels that hold.
+func (p *policy) choose(hold uint64) []capture.Choice {
+	known := p.choices.Load()
+	if known != nil {
+		if c, ok := (*known)[hold]; ok {
+			return c
+		}
+	}
+	var made []capture.Choice
+	open := true // no level holds whatever the status
+	for i := range p.levels {
+		if hold&(1<<i) != 0 {
+			made = append(made, p.levels[i].choice)
+			open = len(p.levels[i].Statuses) > 0
+		}
+	}
+	if open {
+		made = append(made, capture.Choice{Level: capture.Full})
+	}
+	more := make(map[uint64][]capture.Choice)
+	if known != nil {
+		if len(*known) >= maxChoices {
+			return made
+		}
+		maps.Copy(more, *known)
+	}
+	more[hold] = made
+	p.choices.CompareAndSwap(known, &more) // whoever loses makes it again
+	return made
+}
+
+// body returns what the rules say of the bodies of a call.
+func (p *policy) body(r *http.Request) capture.Bodies {
+	if i := p.bodyRule(r); i >= 0 {
+		return p.bodies[i].bodies
+	}
+	return capture.BodiesDefault
+}
+
+// bodyRule returns the number of the rule that holds for the bodies of a call, or
+// -1.
+func (p *policy) bodyRule(r *http.Request) int {
+	return slices.IndexFunc(p.bodies, func(b BodyRule) bool {
+		return p.match(&b.Calls, r, b.Body, b.bodies == capture.BodiesOff)
+	})
+}
+
+// match reports whether a call is one of those that a rule is for, doubt where
+// that cannot be told.
+func (p *policy) match(calls *Calls, r *http.Request, rule string, doubt bool) bool {
+	if len(calls.sets) == 0 {
+		return true
+	}
+	yes, err := calls.sets.AnyMatchWithError(r)
+	if err == nil {
+		return yes
+	}
+	if !p.failed.Swap(true) {
+		// The text of the error may hold what the client sent.
+		p.log.Error("a matcher of audit_capture fails: such calls are recorded, and without bodies where its rule keeps bodies out; this is logged once",
+			slog.String("rule", rule), slog.String("error_type", fmt.Sprintf("%T", err)))
+	}
+	return doubt
+}
+
+// dropped reports whether a call is not recorded, whatever becomes of it.
+func dropped(choices []capture.Choice) bool {
+	return len(choices) == 1 && choices[0].Level == capture.None
+}
+
+// shaping is counted up when the same configuration comes to shape records in
+// another way.
+const shaping = 1
+
+// fingerprint names what shapes the records of a capture: 16 hexadecimal digits,
+// the same for the same rules on every node and at every start. Keys and the
+// project have no part in it. It is taken before the matchers are loaded, which
+// takes them out of the configuration.
+func (c *Capture) fingerprint() (string, error) {
+	redaction := Redaction{Mode: redact.HMAC.String()}
+	if c.Redact != nil {
+		redaction = *c.Redact
+		redaction.Mode = cmp.Or(redaction.Mode, redact.HMAC.String())
+	}
+	text, err := json.Marshal([]any{
+		shaping, redact.DefaultsVersion, c.Source, c.requestBody(), c.responseBody(), c.streamBody(), c.Levels, redaction,
+	})
+	// Once more, for one order of the members of matchers, whoever wrote them.
+	var rules any
+	if err == nil {
+		err = json.Unmarshal(text, &rules)
+	}
+	if err == nil {
+		text, err = json.Marshal(rules)
+	}
+	if err != nil {
+		return "", fmt.Errorf("writing down the rules: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8]), nil
+}

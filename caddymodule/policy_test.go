@@ -1,0 +1,261 @@
+package caddymodule_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/auditgate/auditgate/caddymodule"
+	"github.com/auditgate/auditgate/capture"
+)
+
+// provision returns the servers of a Caddyfile, ready but not started. Nothing is
+// logged.
+func provision(t testing.TB, sites string) *caddyhttp.App {
+	t.Helper()
+	options := "{\nadmin off\nauto_https off\norder stranger first\nlog {\noutput discard\n}\n}\n"
+	return provisionJSON(t, adapt(string(caddyfile.Format([]byte(options+sites)))))
+}
+
+// provisionJSON does so with a configuration in JSON.
+func provisionJSON(t testing.TB, config string) *caddyhttp.App {
+	t.Helper()
+	ctx, err := caddy.ProvisionContext(decode(t, config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, err := ctx.App("http")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return app.(*caddyhttp.App)
+}
+
+func decode(t testing.TB, config string) (c *caddy.Config) {
+	t.Helper()
+	if err := caddy.StrictUnmarshalJSON([]byte(config), &c); err != nil {
+		t.Fatalf("%v\n%s", err, config)
+	}
+	return c
+}
+
+// provisionCapture returns the capture of a site with these lines in its block.
+func provisionCapture(t testing.TB, lines string) *caddymodule.Capture {
+	t.Helper()
+	app := provision(t, fmt.Sprintf(":8080 {\n\t@get method GET\n\t@doubt expression int({http.request.header.N}) == 1\n"+
+		"\taudit_capture nova {\n%s\n\t}\n}\n", lines))
+	captures, _ := caddymodule.Survey(app)
+	if len(captures) != 1 {
+		t.Fatalf("%d captures, want 1", len(captures))
+	}
+	return captures[0]
+}
+
+// request returns a request as Caddy hands it to handlers.
+func request(method, target string) *http.Request {
+	r := httptest.NewRequest(method, target, nil)
+	return caddyhttp.PrepareRequest(r, caddy.NewReplacer(), httptest.NewRecorder(), nil)
+}
+
+func statuses(t *testing.T, all ...string) (s capture.Statuses) {
+	t.Helper()
+	for _, text := range all {
+		if err := s.Add(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+func TestFirstLevelThatMatchesDecides(t *testing.T) {
+	c := provisionCapture(t, `
+		level none /health on 2xx
+		level request /health
+		level metadata on 404 5xx
+		level none @get
+	`)
+	fine, bad := statuses(t, "2xx"), statuses(t, "404", "5xx")
+	for call, want := range map[string][]capture.Choice{
+		"GET /health":  {{Level: capture.None, On: fine}, {Level: capture.Request}},
+		"GET /other":   {{Level: capture.Metadata, On: bad}, {Level: capture.None}},
+		"POST /other":  {{Level: capture.Metadata, On: bad}, {Level: capture.Full}},
+		"POST /health": {{Level: capture.None, On: fine}, {Level: capture.Request}},
+	} {
+		method, path, _ := strings.Cut(call, " ")
+		for range 2 { // the second time from memory
+			got, _ := c.Decide(request(method, path))
+			if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b capture.Statuses) bool { return a == b })); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", call, diff)
+			}
+		}
+	}
+}
+
+func TestFirstRuleForBodiesThatMatchesDecides(t *testing.T) {
+	c := provisionCapture(t, "redact {\nbody off /files/secret\nbody on /files/*\nbody off @get\n}")
+	for call, want := range map[string]capture.Bodies{
+		"PUT /files/secret": capture.BodiesOff,
+		"GET /files/1":      capture.BodiesBinary,
+		"GET /other":        capture.BodiesOff,
+		"PUT /other":        capture.BodiesDefault,
+	} {
+		method, path, _ := strings.Cut(call, " ")
+		if _, got := c.Decide(request(method, path)); got != want {
+			t.Errorf("%s: got %v, want %v", call, got, want)
+		}
+	}
+}
+
+func TestMatcherThatFailsCostsNoRecordAndKeepsNoBody(t *testing.T) {
+	for line, want := range map[string]capture.Level{"none": capture.Full, "metadata": capture.Metadata, "request": capture.Request} {
+		c := provisionCapture(t, "level "+line+" @doubt\n redact {\nbody on @doubt\nbody off @doubt\n}")
+		r := request("GET", "/")
+		r.Header.Set("N", "no number")
+		levels, bodies := c.Decide(r)
+		got := capture.Full
+		if len(levels) > 0 {
+			got = levels[0].Level
+		}
+		if got != want || bodies != capture.BodiesOff {
+			t.Errorf("level %s: got level %v and bodies %v, want level %v and bodies off", line, got, bodies, want)
+		}
+	}
+}
+
+var reached = caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
+
+func TestCallThatIsNotRecordedAllocatesNothing(t *testing.T) {
+	c := provisionCapture(t, "level none @get")
+	w, r := httptest.NewRecorder(), request("GET", "/")
+	n := testing.AllocsPerRun(100, func() {
+		if err := c.ServeHTTP(w, r, reached); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations, want none", n)
+	}
+}
+
+// An error route is where a call is answered, and not where it is made.
+func TestCallThatIsNotRecordedIsNotWhenItFails(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	app := provision(t, ":8080 {\naudit_capture nova {\nlevel none\n}\nhandle_errors {\naudit_capture nova\nrespond sorry\n}\n}")
+	captures, _ := caddymodule.Survey(app)
+	r := request("GET", "/")
+	if err := captures[0].ServeHTTP(httptest.NewRecorder(), r, reached); err != nil {
+		t.Fatal(err)
+	}
+	r = r.WithContext(context.WithValue(r.Context(), caddyhttp.ErrorCtxKey, errors.New("failed")))
+	if err := captures[1].ServeHTTP(httptest.NewRecorder(), r, reached); err != nil {
+		t.Fatal(err)
+	}
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if id, recorded := repl.GetString("audit.event_id"); recorded {
+		t.Errorf("recorded as %s", id)
+	}
+}
+
+// BenchmarkNone is what a call costs that is not recorded, and the part of the
+// rules in one that is.
+func BenchmarkNone(b *testing.B) {
+	for name, lines := range map[string]string{
+		"all": "level none", "method": "level none @get", "path": "level none /health",
+	} {
+		b.Run(name, func(b *testing.B) {
+			c := provisionCapture(b, lines)
+			w, r := httptest.NewRecorder(), request("GET", "/health")
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := c.ServeHTTP(w, r, reached); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	b.Run("choices", func(b *testing.B) {
+		c := provisionCapture(b, "level metadata on 404\nlevel none @get on 2xx\nlevel request")
+		r := request("GET", "/health")
+		b.ReportAllocs()
+		for b.Loop() {
+			c.Decide(r)
+		}
+	})
+}
+
+func TestPolicyNamesTheRules(t *testing.T) {
+	id := func(lines string) string { return provisionCapture(t, lines).PolicyID() }
+	plain := id("")
+	if len(plain) != 16 {
+		t.Errorf("the policy is %q, want 16 digits", plain)
+	}
+	for _, same := range []string{"request_body 64KiB\nresponse_body 64KiB\nstream_body 8KiB", "redact {\nmode hmac\n}", "project path 1", "redact {\n}"} {
+		if got := id(same); got != plain {
+			t.Errorf("%q changes the policy, and says nothing new", same)
+		}
+	}
+	seen := map[string]string{plain: ""}
+	for _, other := range []string{
+		"request_body 1KiB", "response_body 1KiB", "stream_body 1KiB", "level metadata", "level metadata @get", "level metadata on 4xx",
+		"redact {\nheaders X-Pin\n}", "redact {\nfields pin\n}", "redact {\npointer /a\n}", "redact {\nkeep /a\n}",
+		"redact {\nkeep /a on GET /x\n}", "redact {\npath /reset/:secret\n}", "redact {\nvalues none\n}", "redact {\nmode mask\n}", "redact {\nbody off @get\n}",
+	} {
+		got := id(other)
+		if earlier, ok := seen[got]; ok {
+			t.Errorf("%q has the policy of %q", other, earlier)
+		}
+		seen[got] = other
+	}
+}
+
+func TestPolicyIsTheSameHoweverMatchersAreWritten(t *testing.T) {
+	id := func(match string) string {
+		app := provisionJSON(t, `{"admin": {"disabled": true}, "logging": {"logs": {"default": {"writer": {"output": "discard"}}}}, "apps": {"http": {"servers": {"s": {"routes": [{"handle": [
+			{"handler": "audit_capture", "source": "nova", "levels": [{"level": "none", "match": `+match+`}]}]}]}}}}}`)
+		captures, _ := caddymodule.Survey(app)
+		return captures[0].PolicyID()
+	}
+	if a, b := id(`[{"header": {"A": ["1"], "B": ["2"]}}]`), id(`[ {"header": {"B":["2"],"A":["1"]}} ]`); a != b {
+		t.Errorf("got %s and %s for the same matcher", a, b)
+	}
+}
+
+func TestJSONIsCheckedLikeACaddyfile(t *testing.T) {
+	for fields, want := range map[string]string{
+		`"levels": [{"level": "some"}]`:                                   `level "some" is unknown`,
+		`"levels": [{"level": "none", "statuses": ["6xx"]}]`:              `status "6xx"`,
+		`"levels": [{"level": "none"}, {"level": "full"}]`:                "never reached",
+		`"levels": [{"level": "none", "match": [{"nobody": {}}]}]`:        "nobody",
+		`"levels": [{"level": "none", "on": ["4xx"]}]`:                    "on",
+		`"stream_body": -1`:                                               "stream_body is -1 bytes",
+		`"redact": {"mode": "hide"}`:                                      `mode "hide"`,
+		`"redact": {"headers": ["---"]}`:                                  `"---"`,
+		`"redact": {"pointers": ["a"]}`:                                   `"a"`,
+		`"redact": {"keep": [{"pointer": "/a", "path": "a"}]}`:            `"a"`,
+		`"redact": {"paths": ["/reset/all"]}`:                             `/reset/all`,
+		`"redact": {"values": ["iban"]}`:                                  `iban`,
+		`"redact": {"bodies": [{"body": "maybe"}]}`:                       `body "maybe" is unknown`,
+		`"redact": {"bodies": [{"body": "on"}]}`:                          "wants a matcher",
+		`"redact": {"bodies": [{"body": "off"}, {"body": "off"}]}`:        "never reached",
+		`"redact": {"bodies": [{"body": "off", "match": [{"path": 1}]}]}`: "path",
+	} {
+		config := `{"admin": {"disabled": true}, "logging": {"logs": {"default": {"writer": {"output": "discard"}}}}, "apps": {"http": {"servers": {"s": {"routes": [{"handle": [
+			{"handler": "audit_capture", "source": "nova", ` + fields + `}]}]}}}}}`
+		if !json.Valid([]byte(config)) {
+			t.Fatalf("%s is no JSON", fields)
+		}
+		if err := caddy.Validate(decode(t, config)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got error %v, want one with %q", fields, err, want)
+		}
+	}
+}

@@ -1,0 +1,10 @@
+package capture
+
+import "time"
+
+// Overdue takes the oldest live exchange, as the announcer does when its time has
+// come, and returns what announces it.
+func (p *Pipeline) Overdue() (announce func()) {
+	x := p.live.oldest(time.Now().Add(time.Hour))
+	return func() { p.announce(new(worker), x) }
+}
