@@ -25,7 +25,8 @@ const defaultKept = 64 << 10
 // defaultStream is the same for each direction of a stream.
 const defaultStream = 8 << 10
 
-// exchangeVar is the variable of a request that holds its exchange.
+// exchangeVar is the variable of a request that holds its exchange; nil where a
+// capture has passed the call on unrecorded.
 const exchangeVar = "auditgate.exchange"
 
 // Capture records the calls that pass: who, when, from where, with which agent,
@@ -165,8 +166,11 @@ func (c *Capture) check() error {
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (c *Capture) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
 	levels := c.policy.level(r)
-	x, joins := caddyhttp.GetVar(r.Context(), exchangeVar).(*capture.Exchange)
-	if !joins && dropped(levels) {
+	x, met := caddyhttp.GetVar(r.Context(), exchangeVar).(*capture.Exchange)
+	joins := x != nil
+	// What was not to be recorded is not when it fails, either.
+	if !joins && (dropped(levels) || met && r.Context().Value(caddyhttp.ErrorCtxKey) != nil) {
+		caddyhttp.SetVar(r.Context(), exchangeVar, (*capture.Exchange)(nil))
 		return next.ServeHTTP(w, r)
 	}
 	rules, err := c.rules()

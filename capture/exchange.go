@@ -3,9 +3,7 @@ package capture
 import (
 	"cmp"
 	"context"
-	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -245,37 +243,6 @@ func (x *Exchange) settle() {
 // nothing of what it holds.
 func (x *Exchange) String() string { return x.ID.String() }
 
-// isExtendedConnect tells the request that opens a WebSocket or the like over
-// HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220). Its :protocol stands in the header
-// over HTTP/2; quic-go puts it in place of the version of HTTP.
-func isExtendedConnect(r *http.Request) bool {
-	return r.Method == http.MethodConnect &&
-		(r.Header[":protocol"] != nil || r.ProtoMajor == 3 && !strings.HasPrefix(r.Proto, "HTTP/"))
-}
-
-// protocolOf returns the version of HTTP, as HTTP/2.0.
-func protocolOf(r *http.Request) string {
-	if r.ProtoMajor == 3 {
-		return "HTTP/3.0"
-	}
-	return r.Proto
-}
-
-// asSent returns path and query in the spelling in which the client sent them.
-func asSent(r *http.Request, uri string) (path, query string) {
-	path, query, _ = strings.Cut(uri, "?")
-	switch {
-	case strings.HasPrefix(path, "/"):
-	case r.URL.Path != "": // http://host/path
-		path = r.URL.EscapedPath()
-	case r.Method == http.MethodConnect: // host:port, and nothing before it
-		path = path[strings.LastIndexByte(path, '@')+1:]
-	case r.URL.Host != "": // http://host
-		path = "/"
-	}
-	return path, query
-}
-
 // exchangeSize is what an exchange takes in memory by itself, in bytes.
 const exchangeSize = 1280
 
@@ -296,13 +263,4 @@ func (x *Exchange) hold(headers record.Headers) record.Headers {
 		x.pipeline.budget.force(n)
 	}
 	return headers
-}
-
-// hostOnly returns an address without its port and zone.
-func hostOnly(addr string) string {
-	if host, _, err := net.SplitHostPort(addr); err == nil {
-		addr = host
-	}
-	addr, _, _ = strings.Cut(addr, "%")
-	return addr
 }

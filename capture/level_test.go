@@ -1,8 +1,10 @@
 package capture_test
 
 import (
+	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +104,35 @@ func TestCallWithoutAnswerIsChosenAsOneThatFailed(t *testing.T) {
 	g.call(t, "GET", "/", nil)
 	if r := g.settled(t); r.Status != 0 || r.Outcome != record.OutcomeUpstreamError {
 		t.Errorf("recorded %d, %s", r.Status, r.Outcome)
+	}
+}
+
+// A client that leaves before the answer has the status 499, which is a 4xx.
+func TestCallThatTheClientLeftIsChosenByIts499(t *testing.T) {
+	for name, tc := range map[string]struct {
+		levels  []capture.Choice
+		records int
+	}{
+		"kept":      {[]capture.Choice{on(t, capture.Full, "4xx"), on(t, capture.None)}, 1},
+		"forgotten": {[]capture.Choice{on(t, capture.None, "499"), on(t, capture.Full)}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, redactor := newPipeline(t)
+			b, done := new(book), make(chan struct{})
+			ctx, leave := context.WithCancel(t.Context())
+			x := p.Begin(sink{http.Header{}}, httptest.NewRequestWithContext(ctx, "GET", "/", nil), capture.Call{
+				Rules: &capture.Rules{Source: "shop", Redactor: redactor}, Ledger: b, Levels: tc.levels, Release: func() { close(done) },
+			})
+			leave()
+			x.End(capture.Ending{Err: ctx.Err(), Status: http.StatusInternalServerError})
+			<-done
+			if len(b.records) != tc.records || b.forgotten != 1-tc.records {
+				t.Fatalf("%d records, %d forgotten", len(b.records), b.forgotten)
+			}
+			if tc.records == 1 && (b.records[0].Status != 499 || b.records[0].Outcome != record.OutcomeAborted) {
+				t.Errorf("recorded %d, %s", b.records[0].Status, b.records[0].Outcome)
+			}
+		})
 	}
 }
 
