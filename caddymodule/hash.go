@@ -77,8 +77,8 @@ the records, and prints one line for each redaction key, the newest first: the
 hash, the name of the key, and from when to when it was the current one.
 
 The value is never an argument, where other users of the machine could see it.
-On a terminal it is asked for and not shown. Of other input one line break at
-its end is not part of the value. Give the value as the component got it,
+On a terminal it is asked for, one line, and not shown. Of other input one line
+break at its end is not part of the value. Give the value as the component got it,
 unescaped; of an Authorization header only what stands behind "Bearer" or
 "Basic".
 

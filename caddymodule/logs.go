@@ -54,7 +54,9 @@ func (*LogEncoder) CaddyModule() caddy.ModuleInfo {
 // Provision implements caddy.Provisioner.
 func (l *LogEncoder) Provision(ctx caddy.Context) error {
 	l.ctx = ctx
-	adoptGoLog()
+	// Go's own log is where an HTTP/3 server says that a handler has panicked. Left
+	// alone it goes past this format, into Caddy's `sink` or its first log.
+	log.SetOutput(defaultLog{})
 	if l.WrappedRaw != nil {
 		wrapped, err := ctx.LoadModule(l, "WrappedRaw")
 		if err != nil {
@@ -274,19 +276,6 @@ func (i logItems) AppendObject(object zapcore.ObjectMarshaler) error {
 	}))
 }
 
-// initialGoLog is where Caddy sends the lines of Go's own log until it is told
-// otherwise: past the log that the configuration describes.
-var initialGoLog = log.Writer()
-
-// adoptGoLog sends the lines of Go's own log, where an HTTP/3 server says that a
-// handler has panicked, to Caddy's default log, unless the configuration sends
-// them elsewhere (`sink`).
-func adoptGoLog() {
-	if log.Writer() == initialGoLog {
-		log.SetOutput(defaultLog{})
-	}
-}
-
 // defaultLog writes lines to Caddy's default log, whichever that is at the time.
 type defaultLog struct{}
 
@@ -299,9 +288,10 @@ func (defaultLog) Write(line []byte) (int, error) {
 // Caddy's default log; true also where nothing is.
 func defaultLogHides() bool {
 	hides := true
-	// Each core of the logger adds the field to its encoder, and writes nothing.
-	caddy.Log().With(zap.Inline(zapcore.ObjectMarshalerFunc(func(fields zapcore.ObjectEncoder) error {
-		_, is := fields.(*logEncoder)
+	// Each core of the logger adds the field to its encoder, and writes nothing. Other
+	// formats may stand around ours.
+	caddy.Log().With(zap.Array("", zapcore.ArrayMarshalerFunc(func(items zapcore.ArrayEncoder) error {
+		_, is := items.(logItems)
 		hides = hides && is
 		return nil
 	})))

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -165,6 +167,20 @@ func TestLogHidesWhatACaptureCallsSecret(t *testing.T) {
 	}
 	if got := entry(); strings.Contains(got, "AB-") {
 		t.Errorf("not hidden after a bad rule: %s", got)
+	}
+}
+
+// Caddy sends it elsewhere with every configuration that has no log.
+func TestGoLogIsAdoptedByEveryConfiguration(t *testing.T) {
+	t.Cleanup(func() { log.SetOutput(os.Stderr) })
+	for range 2 {
+		var before strings.Builder
+		log.SetOutput(&before)
+		logFormat(t, "audit json")
+		log.Print("a line of Go's own log")
+		if before.Len() > 0 {
+			t.Errorf("it still goes where it went: %s", &before)
+		}
 	}
 }
 

@@ -163,9 +163,10 @@ func TestCaddysLogHoldsNoSecrets(t *testing.T) {
 
 func TestLogThatShowsSecretsIsWarnedOf(t *testing.T) {
 	for option, want := range map[string]bool{
-		"log {\n\tlevel WARN\n}":                   true,
-		"log {\n\tlevel WARN\n\tformat audit\n}":   false,
-		"log {\n\tlevel WARN\n\toutput discard\n}": false,
+		"log {\n\tlevel WARN\n}":                                                 true,
+		"log {\n\tlevel WARN\n\tformat audit\n}":                                 false,
+		"log {\n\tlevel WARN\n\tformat filter {\n\twrap audit\n\tx delete\n}\n}": false,
+		"log {\n\tlevel WARN\n\toutput discard\n}":                               false,
 	} {
 		g := newGateway(t)
 		g.write(g.site(freeAddress(t)))
