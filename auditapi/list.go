@@ -58,12 +58,10 @@ func (a *API) list(x *exchange) error {
 		return err
 	}
 	if p.place.upTo == 0 {
-		p.place.upTo = s.Sequence()
+		// Before the first record there may be calls in progress, and 0 would pin nothing.
+		p.place.upTo = max(s.Sequence(), 1)
 	}
 	q.UpTo, q.Before = p.place.upTo, p.place.before
-	if q.UpTo == 0 { // the store is empty, and 0 would pin nothing
-		return p.finish(&reach{})
-	}
 	return p.write(s, q)
 }
 

@@ -209,6 +209,25 @@ func TestLinkNeverLeadsToAnotherHost(t *testing.T) {
 	}
 }
 
+func TestStreamIsListedBeforeTheFirstRecord(t *testing.T) {
+	s := opened(t)
+	var streams []string
+	for range 3 {
+		r := &record.Record{EventID: record.NewID(), Source: "nova", Project: "p1", Outcome: record.OutcomeInProgress}
+		add(t, s, r)
+		streams = append([]string{r.EventID.String()}, streams...)
+	}
+	srv := serve(t, s, nil)
+	first := srv.list("/v1/p1/logs?limit=2", token(t, nil))
+	for range 3 { // of calls that began before, and that the pin leaves out but for the first
+		add(t, s, &record.Record{EventID: record.IDAt(time.Now().Add(-time.Hour)), Source: "nova", Project: "p1", Outcome: record.OutcomeComplete})
+	}
+	second := srv.list("/v1/p1/logs?limit=10&marker="+first.Marker, token(t, nil))
+	if got := append(ids(first.Logs), ids(second.Logs)...); len(got) > 4 || !slices.Equal(got[:3], streams) {
+		t.Errorf("%v are listed, want %v and at most one more", got, streams)
+	}
+}
+
 func TestEmptyStoreAnswersAnEmptyCompleteList(t *testing.T) {
 	srv := serve(t, opened(t), nil)
 	for path, want := range map[string]string{

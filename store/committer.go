@@ -82,6 +82,7 @@ func (c *committer) step() (more bool, err error) {
 	size := b.size
 	c.addGaps(b)
 	err = c.commit(b)
+	c.closeLate(b)
 	c.queue.done(size) // first: whoever waits for this commit may add the next record
 	b.finish(err)
 	if more {
@@ -164,7 +165,6 @@ func (c *committer) commit(b *batch) error {
 	c.report(nil)
 	first := c.next
 	c.show(b)
-	c.forgetLate(b)
 	c.calls.setSequence(c.next - 1)
 	c.lastCommit = c.now()
 	c.figures.add(c.next-first, c.lastCommit.Sub(began))
@@ -207,7 +207,7 @@ func (c *committer) encode(b *batch, now time.Time) {
 // write writes the frames to the file, or to the next one where the file is
 // full or broken.
 func (c *committer) write() error {
-	if c.file.broken || c.file.hasRows() && c.file.end+int64(len(c.frames)) > c.file.limit {
+	if c.file.broken || c.file.hasRecords() && c.file.end+int64(len(c.frames)) > c.file.limit {
 		if err := c.turn(); err != nil {
 			if c.file.broken {
 				return err
@@ -277,6 +277,10 @@ func (c *committer) show(b *batch) {
 	for i, p := range c.parts {
 		frames[i] = frame{c.file, base + int64(p.at), p.size}
 		run, gaps, c.next = frames[i].rows(run, gaps, c.next, b.raw[p.start:p.end])
+	}
+	for _, a := range b.announced {
+		// They do not fill a file: those of one would fill the next, for ever.
+		c.file.limit += int64(len(a.raw))
 	}
 	slices.SortFunc(run, compareRows)
 	for _, q := range b.rows {

@@ -307,7 +307,7 @@ func TestFlippedByteCostsNoOtherFrame(t *testing.T) {
 	crashed := snapshot(t, dir)
 	name, data := newest(t, crashed)
 	end := len(strings.TrimRight(string(data), "\x00"))
-	step := 1
+	step := 3
 	if testing.Short() {
 		step = 7
 	}

@@ -18,7 +18,8 @@ const (
 )
 
 // announceTime is how long a call may have gone on before its begin entry is
-// added. Calls that are counted and have neither entry nor record are not older.
+// added, where none is refused. Calls that are counted and have neither entry nor
+// record are not older, as far as is known.
 const announceTime = 2 * time.Second
 
 // entry is a begin entry that stands without a record, as the queue knows it.
@@ -57,7 +58,7 @@ func (q *queue) announce(r *record.Record, meta []byte, call *Counter) (*Commit,
 	b := q.room(size)
 	q.entries[r.EventID] = entry{next, size, call, b.commit}
 	q.entryBytes += size
-	q.append(b, announcement{r.EventID, raw})
+	q.addEntry(b, announcement{r.EventID, raw})
 	return b.commit, nil
 }
 
@@ -70,15 +71,13 @@ func (q *queue) carry(id record.ID, raw []byte) (*Commit, error) {
 		return nil, ErrClosed
 	}
 	b := q.room(int64(len(raw)))
-	q.append(b, announcement{id, raw})
+	q.addEntry(b, announcement{id, raw})
 	return b.commit, nil
 }
 
-func (q *queue) append(b *batch, a announcement) {
+func (q *queue) addEntry(b *batch, a announcement) {
 	b.announced = append(b.announced, a)
-	b.size += int64(len(a.raw))
-	q.waiting += int64(len(a.raw))
-	q.wake()
+	q.grow(b, int64(len(a.raw)))
 }
 
 // closeEntry takes the entry of id off those that stand without a record, and returns
@@ -89,13 +88,6 @@ func (q *queue) closeEntry(id record.ID) (e entry, ok bool) {
 		q.entryBytes -= e.size
 	}
 	return e, ok
-}
-
-// forget is closeEntry for an entry whose record came before it.
-func (q *queue) forget(id record.ID) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.closeEntry(id)
 }
 
 // abandon lets the begin entry of id become its record, and reports whether
@@ -109,7 +101,7 @@ func (q *queue) abandon(id record.ID) bool {
 	}
 	e, ok := q.closeEntry(id)
 	if ok {
-		q.end(id, e)
+		q.addAbandoned(id, e)
 	}
 	return ok
 }
@@ -120,20 +112,20 @@ func (q *queue) abandonAll() {
 	defer q.mu.Unlock()
 	for id := range q.entries {
 		e, _ := q.closeEntry(id)
-		q.end(id, e)
+		q.addAbandoned(id, e)
 	}
 }
 
-// end adds to a batch that the call is abandoned: to a later one than the entry
-// is in, so that this stands in the journal before. The caller holds mu.
-func (q *queue) end(id record.ID, e entry) {
-	b := q.room(0)
+// addAbandoned adds to a batch that the call is abandoned: to a later one than the
+// entry is in, so that this stands in the journal before. The caller holds mu.
+func (q *queue) addAbandoned(id record.ID, e entry) {
+	b := q.room(e.size)
 	if b.commit == e.commit {
 		b = newBatch()
 		q.batches = append(q.batches, b)
 	}
 	b.abandoned = append(b.abandoned, abandoned{id, e.call})
-	q.wake()
+	q.grow(b, e.size)
 }
 
 // resolve makes rows of what the batch has of begin entries, all batches before
@@ -142,8 +134,7 @@ func (c *committer) resolve(b *batch) {
 	view := c.tail.view.Load()
 	for _, a := range b.announced {
 		if row, ok := view.Find(a.id); ok && row.Sequence != 0 {
-			c.queue.forget(a.id) // its record came before it
-			continue
+			continue // its record came before it
 		}
 		b.rows = append(b.rows, queued{start: len(b.raw), begin: true})
 		b.raw = append(b.raw, a.raw...)
@@ -155,13 +146,15 @@ func (c *committer) resolve(b *batch) {
 	}
 }
 
-// forgetLate forgets the entries of a stored batch whose record came before them
-// in the same batch.
-func (c *committer) forgetLate(b *batch) {
+// closeLate closes the entries of a committed batch whose record came before them,
+// or with them: nothing else would.
+func (c *committer) closeLate(b *batch) {
 	view := c.tail.view.Load()
 	for _, a := range b.announced {
 		if row, ok := view.Find(a.id); ok && row.Sequence != 0 {
-			c.queue.forget(a.id)
+			c.queue.mu.Lock()
+			c.queue.closeEntry(a.id)
+			c.queue.mu.Unlock()
 		}
 	}
 }
@@ -172,7 +165,9 @@ func (b *batch) addUnfinished(entry Row, call *Counter, log func(string, error))
 	r, err := entry.Record(true)
 	if err != nil { // it stands for a call all the same
 		log("reading a begin entry", err)
-		r = &record.Record{EventID: entry.ID, Timestamp: entry.ID.Time()}
+		if r, err = entry.Record(false); err != nil {
+			r = &record.Record{EventID: entry.ID, Timestamp: entry.ID.Time()}
+		}
 	}
 	r.Outcome, r.Success, r.EndTime = record.OutcomeUnfinished, record.SuccessUnknown, time.Time{}
 	b.add(r, record.Announced(entry.Meta), r.AppendMeta(nil), call, 1)
@@ -208,6 +203,6 @@ func (j *Journal) carry(ctx context.Context, s *Sealed) error {
 			return fmt.Errorf("copying begin entries: %w", err)
 		}
 	}
-	j.tail.forgetEntries(s)
+	j.tail.dropEntries(s)
 	return nil
 }

@@ -28,8 +28,9 @@ const (
 type JournalOptions struct {
 	// Durability of what is acknowledged. Default: Fsync.
 	Durability Durability
-	// FileSize is how many bytes a file has before the next begins. One commit
-	// is never cut in two, so a file may be larger by that. Default: 64 MiB.
+	// FileSize is how many bytes of records a file has before the next begins. One
+	// commit is never cut in two, so a file may be larger by that, and by the begin
+	// entries in it. Default: 64 MiB.
 	FileSize int64
 	// Queue is how many bytes of records may wait for their commit. Default: 32 MiB.
 	Queue int64
@@ -93,9 +94,8 @@ type Journal struct {
 // Files of earlier runs are read whole, and are sealed then. Where the last run
 // ended without [Journal.Close], begin entries become records, unfinished; what was
 // begun and not recorded otherwise becomes gap records, and so do records that are
-// missing because a file is damaged. An
-// error says what is in the way: permissions, a full disk, or files of a later
-// version.
+// missing because a file is damaged. An error says what is in the way:
+// permissions, a full disk, or files of a later version.
 func OpenJournal(dir string, o JournalOptions) (*Journal, error) {
 	err := o.setDefaults()
 	if err == nil {
@@ -181,9 +181,10 @@ func (j *Journal) Stats() Stats {
 }
 
 // Close commits what was added and closes the files. Calls that are in flight
-// become unfinished records where they have a begin entry, and else a gap. When ctx ends first, what could not be written is given up, and
-// the error says why; the next start then counts it as a gap. Views can no longer
-// read bodies after that. Further calls do nothing but wait.
+// become unfinished records where they have a begin entry, and else a gap. When
+// ctx ends first, what could not be written is given up, and the error says why;
+// the next start then finds it as after a crash. Views can no longer read bodies
+// after that. Further calls do nothing but wait.
 func (j *Journal) Close(ctx context.Context) error {
 	c := j.committer
 	j.closeOnce.Do(func() {

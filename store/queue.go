@@ -30,7 +30,7 @@ type queue struct {
 type batch struct {
 	raw    []byte // as they stand in frames; see format.go
 	rows   []queued
-	size   int64 // bytes of what was added, until it is taken
+	size   int64 // bytes of what was added
 	commit *Commit
 
 	// What the committer makes rows of; see resolve.
@@ -145,10 +145,15 @@ func (q *queue) put(r *record.Record, call *Counter) (*Commit, error) {
 	b := q.room(size)
 	before := len(b.raw)
 	b.add(r, e.announced, *buf, call, 1)
-	b.size += int64(len(b.raw) - before)
-	q.waiting += int64(len(b.raw) - before)
-	q.wake()
+	q.grow(b, int64(len(b.raw)-before))
 	return b.commit, nil
+}
+
+// grow notes that size bytes were added to b, the last batch. The caller holds mu.
+func (q *queue) grow(b *batch, size int64) {
+	b.size += size
+	q.waiting += size
+	q.wake()
 }
 
 // room returns the batch to which size bytes may be added. The caller holds mu.

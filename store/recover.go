@@ -35,7 +35,7 @@ func openJournal(dir string, o JournalOptions) (_ *Journal, err error) {
 		return nil, err
 	}
 	open, unsettled := old.entries(run)
-	gaps := old.gaps(run, runErr, unsettled, now)
+	gaps := old.gaps(run, runErr, open, unsettled, now)
 
 	boot := uuid.New()
 	h := header{first: max(old.last, o.After) + 1, begun: now, node: o.Node, boot: boot.String()}
@@ -150,11 +150,17 @@ func (r *replay) entries(run *lastRun) (open []Row, unsettled map[string]uint64)
 
 // told returns how many missing records may be of calls that are told of anyhow.
 // stand is of those whose begin entry stands: as many as the last run seems to
-// have settled more than it has begun. open is of those that the last run did not
-// settle: where the newest records are missing, so is what they settled.
-func (r *replay) told(run *lastRun, unsettled map[string]uint64) (stand, open uint64) {
+// have settled more than it has begun, and all of runs before it, since each start
+// makes records of those. open is of those that the last run did not settle: where
+// the newest records are missing, so is what they settled.
+func (r *replay) told(run *lastRun, entries []Row, unsettled map[string]uint64) (stand, open uint64) {
+	for _, e := range entries {
+		if run != nil && e.Boot() != run.boot {
+			stand++
+		}
+	}
 	if run == nil || run.rebooted {
-		return 0, 0
+		return stand, 0
 	}
 	for source, begun := range run.calls {
 		settled := r.settled[run.boot][source]
@@ -173,8 +179,9 @@ func (r *replay) told(run *lastRun, unsettled map[string]uint64) (stand, open ui
 
 // gaps returns the gap records of what is missing: run is what the calls file
 // says of the last run, and nil where it could not be read because of runErr.
-// unsettled is how many calls of it have begin entries; see entries.
-func (r *replay) gaps(run *lastRun, runErr error, unsettled map[string]uint64, now time.Time) (gaps []*record.Record) {
+// entries are the begin entries that stand, and unsettled counts calls of it that
+// have one; see entries.
+func (r *replay) gaps(run *lastRun, runErr error, entries []Row, unsettled map[string]uint64, now time.Time) (gaps []*record.Record) {
 	unknown := func(what string) {
 		g := record.Gap{CountUnknown: true, Reason: ReasonDamage}
 		gaps = append(gaps, foundGap(record.Self, r.stretch(now), now, g, r.last, what))
@@ -194,7 +201,7 @@ func (r *replay) gaps(run *lastRun, runErr error, unsettled map[string]uint64, n
 	case run != nil:
 		r.expect(run.sequence+1, now)
 	}
-	told, open := r.told(run, unsettled)
+	told, open := r.told(run, entries, unsettled)
 	for _, h := range r.holes {
 		g := record.Gap{Count: h.last - h.first + 1, Reason: ReasonDamage}
 		if run != nil && h.last == run.sequence {

@@ -13,7 +13,7 @@ import (
 type Sealed struct {
 	file    *file
 	view    *View
-	entries []Row // begin entries that no record of the file supersedes; guarded by tail.mu
+	entries []Row // begin entries that no record of the file supersedes, until Drop has copied them
 }
 
 // First returns the sequence of the file's first record.
@@ -121,8 +121,8 @@ func (t *tail) isOldest(s *Sealed) bool {
 	return len(list) > 0 && list[0] == s
 }
 
-// forgetEntries leaves out the begin entries of s, which stand elsewhere.
-func (t *tail) forgetEntries(s *Sealed) {
+// dropEntries leaves out the begin entries of s, which stand elsewhere.
+func (t *tail) dropEntries(s *Sealed) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s.entries = nil

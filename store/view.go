@@ -15,7 +15,8 @@ type Row struct {
 	ID record.ID
 	// Sequence is 0 of a begin entry.
 	Sequence uint64
-	// Meta is what [record.Record.AppendMeta] wrote. It is shared: not to be changed.
+	// Meta is what [record.AppendAnnounced] and [record.Record.AppendMeta] wrote. It
+	// is shared: not to be changed.
 	Meta []byte
 
 	frame             *frame

@@ -187,7 +187,7 @@ func TestPackingStoppedAnywhereIsTakenUpAgain(t *testing.T) {
 	full.Store(true) // so that nothing is packed before it is asked for
 	openPaused := func(dir string) *badger.Store {
 		t.Helper()
-		s, err := badger.OpenWithRoom(badger.Options{Path: dir}, func() error {
+		s, err := badger.OpenWithRoom(badger.Options{Path: dir, JournalFile: 64 << 10}, func() error {
 			if full.Load() {
 				return badger.ErrNoRoom
 			}

@@ -54,8 +54,7 @@
 // A sub-block of metadata is a row after the other: id (16), difference of the
 // sequence to that of the row before, of the first row to 0 (varint), length of
 // the metadata (uvarint), the metadata ([record.AppendAnnounced] and
-// [record.Record.AppendMeta]), then one
-// more than the number of the sub-block that has the bodies, or 0 where both are
-// empty (uvarint), and if they are not, where they begin in it and the length of
-// the request's and of the response's (uvarints).
+// [record.Record.AppendMeta]), then one more than the number of the sub-block that
+// has the bodies, or 0 where both are empty (uvarint), and if they are not, where
+// they begin in it and the length of the request's and of the response's (uvarints).
 package badger

@@ -53,7 +53,7 @@ func pagesAreASnapshot(t *testing.T, open Open) {
 			}
 		})
 	}
-	for range 80 {
+	for range 40 {
 		goOn <- struct{}{}
 	}
 	Pack(t, s)

@@ -88,7 +88,7 @@ func filtersFindWhatTheModelFinds(t *testing.T, open Open) {
 			c.narrow(&q, rng, model[rng.IntN(len(model))])
 			check(c.name, q)
 		}
-		for range 20 {
+		for range 8 {
 			q := record.Query{Scope: Everything, Bodies: rng.IntN(4) == 0}
 			r, name := model[rng.IntN(len(model))], "" // of one record, so that there is something to find
 			for range 2 + rng.IntN(3) {
