@@ -173,6 +173,9 @@ func (a *API) handle(method, pattern string, h http.HandlerFunc) {
 	})
 }
 
+// sandboxed has a browser run nothing of an answer.
+const sandboxed = "sandbox; default-src 'none'"
+
 // ServeHTTP answers one request. It panics with [http.ErrAbortHandler] where an
 // answer that has begun cannot be finished, so that no part of a listing looks
 // like the whole.
@@ -180,7 +183,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
+	h.Set("Content-Security-Policy", sandboxed)
 
 	// A slash at the end is as none. Nothing is redirected: the way back through
 	// a stripped prefix is not known here, and some clients drop their token.

@@ -64,6 +64,12 @@ func (a *API) responseBody(x *exchange) error {
 	return a.body(x, "response_body", func(r *record.Record) *record.Body { return &r.ResponseBody })
 }
 
+// unended says of calls that have not ended why their bodies are not there.
+var unended = map[record.Outcome]string{
+	record.OutcomeInProgress: "the call is still in progress: its bodies are there when it has ended",
+	record.OutcomeUnfinished: "the gateway died before the call ended: nothing is known of what its bodies held",
+}
+
 // body answers with the kept bytes. Whatever they are, a browser only ever
 // saves them: what a component answered once must not run here.
 func (a *API) body(x *exchange, name string, of func(*record.Record) *record.Body) error {
@@ -73,6 +79,11 @@ func (a *API) body(x *exchange, name string, of func(*record.Record) *record.Bod
 	}
 	b := of(r)
 	state := b.State
+	if why := unended[r.Outcome]; why != "" {
+		p := bodyNotKept.because("%s", why)
+		p.state = string(state)
+		return p
+	}
 	switch state {
 	case "", record.BodyNone:
 		p := bodyNotKept.because("the call had no such body")
@@ -146,5 +157,17 @@ func (a *API) health(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write([]byte("{\"status\":\"ok\"}\n")) // a probe that left asks again
+	_, _ = w.Write([]byte(healthy)) // a probe that left asks again
+}
+
+const healthy = "{\"status\":\"ok\"}\n"
+
+// IsHealth reports whether an answer to GET /healthz, with its content, is that of an
+// audit API: one that is well, or the problem of one that is not.
+func IsHealth(status int, header http.Header, content []byte) bool {
+	if status == http.StatusOK {
+		return string(content) == healthy && header.Get("Content-Security-Policy") == sandboxed
+	}
+	var p struct{ Type string }
+	return json.Unmarshal(content, &p) == nil && p.Type == problemBase+unavailable.name
 }

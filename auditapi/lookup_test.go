@@ -69,6 +69,47 @@ func TestBodiesThatWereNotKeptSayWhy(t *testing.T) {
 	}
 }
 
+func TestBodiesOfCallsThatHaveNotEndedSayWhy(t *testing.T) {
+	for outcome, want := range map[record.Outcome]string{
+		record.OutcomeInProgress: "still in progress", record.OutcomeUnfinished: "the gateway died before the call ended",
+	} {
+		m := &memory{}
+		r := call(0, func(r *record.Record) {
+			r.Outcome = outcome
+			r.RequestBody.State = record.BodyNone // so far
+			r.ResponseBody = record.Body{BodyInfo: record.BodyInfo{Size: 5, State: record.BodyStreamed}}
+		})
+		m.put(r)
+		srv := serve(t, m, nil)
+		for which, state := range map[string]record.BodyState{"request_body": record.BodyNone, "response_body": record.BodyStreamed} {
+			p := srv.refuse(404, "body-not-kept", "GET", "/v1/p1/logs/"+r.EventID.String()+"/"+which, token(t, nil))
+			if !strings.Contains(p.Detail, want) || p.State != string(state) {
+				t.Errorf("%s of a call that is %s: %+v, want %q and the state %s", which, outcome, p, want, state)
+			}
+		}
+	}
+}
+
+func TestHealthIsKnownFromTheHealthOfOthers(t *testing.T) {
+	m := &memory{}
+	srv := serve(t, m, nil)
+	if res, content := srv.do("GET", "/healthz", ""); !auditapi.IsHealth(res.StatusCode, res.Header, content) {
+		t.Errorf("%s %s is not known", res.Status, content)
+	}
+	if res, content := srv.do("GET", "/elsewhere/healthz", ""); auditapi.IsHealth(res.StatusCode, res.Header, content) {
+		t.Errorf("%s %s is taken for health", res.Status, content)
+	}
+	m.fail = errors.New("the disk is full")
+	if res, content := srv.do("GET", "/healthz", ""); !auditapi.IsHealth(res.StatusCode, res.Header, content) {
+		t.Errorf("%s %s is not known", res.Status, content)
+	}
+	for status, content := range map[int]string{200: "{\"status\":\"ok\"}\n", 503: "Service Unavailable", 302: ""} {
+		if auditapi.IsHealth(status, http.Header{}, []byte(content)) {
+			t.Errorf("%d %s is taken for health", status, content)
+		}
+	}
+}
+
 func TestIdsThatAreNoneAreNamed(t *testing.T) {
 	srv := serve(t, opened(t), nil)
 	for _, id := range []string{"1", "019aa60d2a0070008000000000000001", "c56a4180-65aa-42ec-a945-5fd21dec0538", "%00", strings.Repeat("x", 5000)} {

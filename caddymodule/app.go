@@ -145,8 +145,8 @@ func (a *App) Start() error {
 	a.hideAllInLog()
 	a.report()
 	a.log.Info("records are kept", slog.String("store", e.key))
-	if !defaultLogHides() {
-		a.log.Warn("Caddy's own log shows the headers and URIs of calls that fail, and other secrets: say `log { format audit }` in the global options")
+	for _, f := range a.clearLogs() {
+		a.log.Warn(f.text, f.with...)
 	}
 	if a.ownTokens && term.IsTerminal(int(os.Stdout.Fd())) {
 		greeted.Do(func() { a.greet(k) })

@@ -33,11 +33,30 @@ func (b *block) once(parse func() error) {
 	b.err = parse()
 }
 
+// words reads a line of one argument or more that may stand there once.
+func (b *block) words(to *[]string) {
+	if b.seen[b.Val()] {
+		b.err = b.Errf("%s is given twice: one line takes several", b.Val())
+		return
+	}
+	b.once(func() error {
+		name := b.Val()
+		if *to = b.RemainingArgs(); len(*to) == 0 {
+			return b.Errf("%s: want one argument or more", name)
+		}
+		return nil
+	})
+}
+
 // try parses a line that may be repeated.
 func (b *block) try(parse func() error) { b.err = parse() }
 
 // unknown is the end of a line that the block does not know.
 func (b *block) unknown(known ...string) {
+	if b.Val() == "{" {
+		b.err = b.Err("a block cannot stand here; where a matcher may, it is a path, or a name such as @health that is given before")
+		return
+	}
 	b.err = b.Errf("unknown option %q: want one of %q", b.Val(), known)
 }
 
@@ -56,15 +75,6 @@ func word(d *caddyfile.Dispenser, to *string) error {
 	name := d.Val()
 	if !d.AllArgs(to) || *to == "" {
 		return d.Errf("%s: want one argument", name)
-	}
-	return nil
-}
-
-// words reads one argument or more.
-func words(d *caddyfile.Dispenser, to *[]string) error {
-	name := d.Val()
-	if *to = d.RemainingArgs(); len(*to) == 0 {
-		return d.Errf("%s: want one argument or more", name)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -68,6 +69,9 @@ func parseStore(d *caddyfile.Dispenser, raw *json.RawMessage) error {
 		return d.ArgErr()
 	}
 	engine := d.Val()
+	if _, err := caddy.GetModule("auditgate.stores." + engine); err != nil {
+		return d.Errf("store %q is unknown: want badger", engine)
+	}
 	unm, err := caddyfile.UnmarshalModule(d, "auditgate.stores."+engine)
 	if err != nil {
 		return err
@@ -139,7 +143,7 @@ func parseAPI(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		case "sources_claim":
 			b.once(func() error { return word(d, &a.SourcesClaim) })
 		case "restrict":
-			b.once(func() error { return words(d, &a.Restrict) })
+			b.words(&a.Restrict)
 		case "marker_ttl":
 			b.once(func() error { return duration(d, &a.MarkerTTL, time.Second, maxMarkerTTL) })
 		default:
@@ -182,11 +186,11 @@ func parseJWT(d *caddyfile.Dispenser, a *API) error {
 		case "jwks_file":
 			b.once(func() error { return word(d, &j.JWKSFile) })
 		case "audience":
-			b.once(func() error { return words(d, &j.Audience) })
+			b.words(&j.Audience)
 		case "issuer":
 			b.once(func() error { return word(d, &j.Issuer) })
 		case "algorithms":
-			b.once(func() error { return words(d, &j.Algorithms) })
+			b.words(&j.Algorithms)
 		case "require":
 			b.try(func() error {
 				var r identity.Requirement

@@ -36,7 +36,9 @@ const exchangeVar = "auditgate.exchange"
 // One call is one record. A capture that a call meets while another one is open
 // (inside `handle`) joins it: the innermost source and rules win. With a capture
 // in `handle_errors` the record has the answer that the client saw, under the
-// source that the call had before; without, it has the status of the error, and
+// source, the project and the rules that the call had before: what such a capture
+// says itself of levels, sizes, project and redaction holds only for calls that no
+// other capture has begun. Without one the record has the status of the error, and
 // `status_source` is `error`.
 //
 // It sets the placeholder `{audit.event_id}`, the id of the record to come, for
@@ -112,10 +114,14 @@ func (c *Capture) Provision(ctx caddy.Context) (err error) {
 		if err != nil {
 			return nil, err
 		}
-		return &capture.Rules{
+		rules := &capture.Rules{
 			Source: c.Source, Redactor: redactor, Policy: c.policy.id,
 			RequestBody: c.requestBody(), ResponseBody: c.responseBody(), StreamBody: c.streamBody(),
-		}, nil
+		}
+		if n := c.ProjectPath; n > 0 {
+			rules.Project = func(path string) string { return segment(path, n) }
+		}
+		return rules, nil
 	})
 	return nil
 }
@@ -161,6 +167,12 @@ func (c *Capture) check() error {
 		return err
 	}
 	return c.Redact.check()
+}
+
+// hasRules reports whether c says more than its source.
+func (c *Capture) hasRules() bool {
+	return len(c.Levels) > 0 || c.RequestBody != nil || c.ResponseBody != nil || c.StreamBody != nil ||
+		c.Project != "" || c.ProjectPath > 0 || c.Redact != nil
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.

@@ -52,21 +52,22 @@ func tokenCommand() *cobra.Command {
 Makes a token of the gateway's own key, which the audit API accepts where its
 configuration has no jwt block, and prints it on standard output.
 
-The key is read from the directory that the configuration names, or from its
+The key is read from the directory that the configuration names (without
+--config the Caddyfile of the working directory, if there is one), or from its
 default place in Caddy's data directory; run this as the user that runs the
 gateway. A token cannot be taken back: keep its time short.
 `,
 		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
-	config := flags.StringP("config", "c", "", "Configuration file of the gateway")
+	config := flags.StringP("config", "c", "", "Configuration file of the gateway (default: Caddyfile)")
 	adapter := flags.StringP("adapter", "a", "", "Name of the adapter of the configuration file")
 	role := flags.String("role", "auditor", "What the token may do: auditor, admin or ingest")
 	projects := flags.StringSlice("project", []string{"*"}, "Projects that the token may see, * for all")
 	sources := flags.StringSlice("source", nil, "Sources that the token may see (default: all that are not restricted)")
 	ttl := flags.Duration("ttl", 15*time.Minute, "How long the token is good, at most 720h")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		dir, foreign, err := readConfig(*config, *adapter)
+		dir, foreign, err := readConfig(cmd, *config, *adapter)
 		if err != nil {
 			return err
 		}
@@ -96,8 +97,10 @@ func existingKeys(dir string) (*keys, error) {
 }
 
 // readConfig returns the directory of the keys that a configuration names, and
-// whether it has an audit API that takes the tokens of somebody else.
-func readConfig(config, adapter string) (keys string, foreign bool, err error) {
+// whether it has an audit API that takes the tokens of somebody else. Where none is
+// named it is the Caddyfile of the working directory, of which it tells, and without
+// that one of defaults.
+func readConfig(cmd *cobra.Command, config, adapter string) (keys string, foreign bool, err error) {
 	var c struct {
 		Apps struct {
 			Auditgate struct {
@@ -105,14 +108,20 @@ func readConfig(config, adapter string) (keys string, foreign bool, err error) {
 			} `json:"auditgate"`
 		} `json:"apps"`
 	}
-	if config != "" {
-		raw, _, _, err := caddycmd.LoadConfig(config, adapter)
-		if err != nil {
-			return "", false, err
+	raw, file, _, err := caddycmd.LoadConfig(config, adapter)
+	if err != nil {
+		return "", false, err
+	}
+	if config == "" && file != "" {
+		if full, err := filepath.Abs(file); err == nil {
+			file = full
 		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "The configuration is %s.\n", file)
+	}
+	if len(raw) > 0 {
 		var all any
 		if err := errors.Join(json.Unmarshal(raw, &c), json.Unmarshal(raw, &all)); err != nil {
-			return "", false, fmt.Errorf("reading %s: %w", config, err)
+			return "", false, fmt.Errorf("reading %s: %w", file, err)
 		}
 		foreign = hasForeignTokens(all)
 	}

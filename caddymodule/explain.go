@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -27,19 +29,27 @@ calls of one site only are recorded. Matchers are asked about a request from
 127.0.0.1 without a body. Handlers do not run, but for those that rewrite the
 request or set variables: what an authentication handler would do is not known.
 `,
-		Args: cobra.ExactArgs(2),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return fmt.Errorf("want a method and a URI, as in `GET http://127.0.0.1:8080/v1/demo/orders`, and not %q", args)
+			}
+			return nil
+		},
 	}
 	flags := cmd.Flags()
 	config := flags.StringP("config", "c", "", "Configuration file of the gateway (default: Caddyfile)")
 	adapter := flags.StringP("adapter", "a", "", "Name of the adapter of the configuration file")
 	header := flags.StringArrayP("header", "H", nil, "A header of the call, 'Name: value'; repeatable")
-	status := flags.Int("status", 0, "The status of the answer (default: every one is told)")
+	status := flags.String("status", "", "The status of the answer, as 404 (default: every one is told)")
 	asJSON := flags.Bool("json", false, "Print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if *status != 0 && (*status < 100 || *status > 599) {
-			return fmt.Errorf("status %d: want 100 to 599", *status)
+		c := call{method: strings.ToUpper(args[0]), uri: args[1], header: *header}
+		if *status != "" {
+			var err error
+			if c.status, err = strconv.Atoi(*status); err != nil || c.status < 100 || c.status > 599 {
+				return fmt.Errorf("status %q: want that of one answer, 100 to 599", *status)
+			}
 		}
-		c := call{method: args[0], uri: args[1], header: *header, status: *status}
 		app, origins, err := provision(*config, *adapter)
 		if err != nil {
 			return err
@@ -59,6 +69,9 @@ request or set variables: what an authentication handler would do is not known.
 	return cmd
 }
 
+// errNoConfig is why a command has no configuration.
+var errNoConfig = errors.New("there is no Caddyfile here: name the configuration with --config")
+
 // provision loads a configuration as `validate` does, without its logs, and says
 // of each policy where in a Caddyfile it stands.
 func provision(config, adapter string) (*caddyhttp.App, map[string][]origin, error) {
@@ -74,7 +87,7 @@ func provision(config, adapter string) (*caddyhttp.App, map[string][]origin, err
 		return nil, nil, err
 	}
 	if len(raw) == 0 {
-		return nil, nil, errors.New("there is no Caddyfile here: name the configuration with --config")
+		return nil, nil, errNoConfig
 	}
 	var c *caddy.Config
 	if err := caddy.StrictUnmarshalJSON(caddy.RemoveMetaFields(raw), &c); err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -23,6 +24,8 @@ type explanation struct {
 	Listen []string `json:"listen"`
 	// Recorded tells whether there is a record, at least with some status.
 	Recorded bool `json:"recorded"`
+	// NoSite tells that no site of the server is for the host of the call.
+	NoSite bool `json:"no_site,omitempty"`
 	// End is where the way of the call ends, as far as it is known.
 	End     string          `json:"end,omitempty"`
 	Capture *explainedRules `json:"capture,omitempty"`
@@ -98,6 +101,8 @@ func (c call) explain(app *caddyhttp.App, origins map[string][]origin) (*explana
 			e.Outer = append(e.Outer, placeOf(m, origins))
 		}
 	}
+	host := hosts{(&url.URL{Host: r.Host}).Hostname()}
+	e.NoSite = !slices.ContainsFunc(server.Routes, func(route caddyhttp.Route) bool { return hostsOf(route).overlap(host) })
 	e.Recorded = e.Capture != nil && slices.ContainsFunc(e.Capture.Levels, func(l explainedLevel) bool { return l.Level != "none" })
 	return e, nil
 }
@@ -169,6 +174,8 @@ func (e *explanation) print(w io.Writer) error {
 	}
 	verdict := "is recorded"
 	switch {
+	case e.NoSite:
+		verdict = "is not recorded: no site of this server serves the host"
 	case e.Capture == nil:
 		verdict = "is not recorded: no audit_capture is on its way"
 	case !e.Recorded:

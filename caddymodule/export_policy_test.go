@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/spf13/cobra"
 
 	"github.com/auditgate/auditgate/capture"
 )
@@ -35,5 +34,21 @@ func Survey(app *caddyhttp.App) (captures []*Capture, findings []Finding) {
 	return captures, findings
 }
 
-// ExplainCommand returns `audit explain`.
-func ExplainCommand() *cobra.Command { return explainCommand() }
+// The commands of `audit`.
+var (
+	ExplainCommand = explainCommand
+	HashCommand    = hashCommand
+	RotateCommand  = rotateCommand
+	TokenCommand   = tokenCommand
+)
+
+// ClearLogs returns what is said of the logs of a configuration that show secrets.
+func (a *App) ClearLogs() (findings []Finding) {
+	for _, f := range a.clearLogs() {
+		findings = append(findings, Finding{f.text, f.with})
+	}
+	return findings
+}
+
+// Values is what is secret by its look, as package redact is told.
+func (c *Capture) Values() []string { return c.Redact.values() }

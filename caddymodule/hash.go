@@ -82,7 +82,8 @@ break at its end is not part of the value. Give the value as the component got i
 unescaped; of an Authorization header only what stands behind "Bearer" or
 "Basic".
 
-It needs a token of the role admin. The gateway records who asks, and not for
+Neither value nor token is sent before GET /healthz has shown that the endpoint
+is an audit API. It needs a token of the role admin. The gateway records who asks, and not for
 what. Endpoint and token are also read from the environment: AUDITGATE_ENDPOINT,
 as in http://127.0.0.1:9600, and AUDITGATE_TOKEN: other users of the machine see
 a token that is an argument.
@@ -108,7 +109,11 @@ a token that is an argument.
 		if err != nil {
 			return err
 		}
-		answer, err := askHashes(*endpoint, *token, value)
+		api, err := findAPI(*endpoint)
+		if err != nil {
+			return err
+		}
+		answer, err := api.hashes(*token, value)
 		if err != nil {
 			return err
 		}
@@ -150,28 +155,48 @@ type hashAnswer struct {
 	Complete bool            `json:"complete"`
 }
 
-// askHashes asks the audit API at endpoint.
-func askHashes(endpoint, token, value string) (*hashAnswer, error) {
+// apiClient asks an audit API.
+type apiClient struct {
+	base *url.URL
+	http.Client
+}
+
+// findAPI returns a client of the audit API at endpoint, or an error where there is
+// none: whoever else listens there is to see neither a token nor a value.
+func findAPI(endpoint string) (*apiClient, error) {
 	base, err := url.Parse(endpoint)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, errors.New("the endpoint is not the URL of an audit API: want one such as http://127.0.0.1:9600")
 	}
-	body, err := json.Marshal(map[string]string{"secret": value})
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequest(http.MethodPost, base.JoinPath("v1/hashes").String(), bytes.NewReader(body))
-	if err != nil {
-		return nil, fmt.Errorf("asking the audit API: %w", err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", "Bearer "+token)
-	client := http.Client{
+	api := &apiClient{base, http.Client{
 		Timeout: apiTimeout,
 		// A redirect would carry the value elsewhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+	req, err := http.NewRequest(http.MethodGet, base.JoinPath("healthz").String(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("asking the audit API: %w", err)
 	}
-	res, err := client.Do(req)
+	res, err := api.ask(req)
+	if err != nil {
+		return nil, err
+	}
+	if !auditapi.IsHealth(res.code, res.header, res.content) {
+		return nil, fmt.Errorf("there is no audit API at %s, so neither value nor token was sent: its /healthz answered %s", base.Redacted(), res.status)
+	}
+	return api, nil
+}
+
+// apiAnswer is an answer that has been read.
+type apiAnswer struct {
+	code    int
+	status  string // code, and what it means
+	header  http.Header
+	content []byte // its first maxAPIAnswer bytes
+}
+
+func (api *apiClient) ask(req *http.Request) (*apiAnswer, error) {
+	res, err := api.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("asking the audit API: %w", err)
 	}
@@ -180,21 +205,40 @@ func askHashes(endpoint, token, value string) (*hashAnswer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the answer of the audit API: %w", err)
 	}
-	if res.StatusCode != http.StatusOK {
+	return &apiAnswer{res.StatusCode, res.Status, res.Header, content}, nil
+}
+
+// hashes asks what stands for a value.
+func (api *apiClient) hashes(token, value string) (*hashAnswer, error) {
+	body, err := json.Marshal(map[string]string{"secret": value})
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequest(http.MethodPost, api.base.JoinPath("v1/hashes").String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("asking the audit API: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+token)
+	res, err := api.ask(req)
+	if err != nil {
+		return nil, err
+	}
+	if res.code != http.StatusOK {
 		var problem struct{ Title, Detail string }
-		_ = json.Unmarshal(content, &problem) // what is no problem has no words
-		words := res.Status
+		_ = json.Unmarshal(res.content, &problem) // what is no problem has no words
+		words := res.status
 		if problem.Title != "" {
 			words += ": " + problem.Title + ": " + problem.Detail
 		}
-		if after := res.Header.Get("Retry-After"); after != "" {
+		if after := res.header.Get("Retry-After"); after != "" {
 			words += " (try again in " + after + " s)"
 		}
-		return nil, fmt.Errorf("the audit API at %s answered %s", base.Redacted(), words)
+		return nil, fmt.Errorf("the audit API at %s answered %s", api.base.Redacted(), words)
 	}
 	var answer hashAnswer
-	if err := json.Unmarshal(content, &answer); err != nil || len(answer.Hashes) == 0 {
-		return nil, fmt.Errorf("the answer of %s is not that of an audit API", base.Redacted())
+	if err := json.Unmarshal(res.content, &answer); err != nil || len(answer.Hashes) == 0 {
+		return nil, fmt.Errorf("the answer of %s is not that of an audit API", api.base.Redacted())
 	}
 	return &answer, nil
 }

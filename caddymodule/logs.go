@@ -284,13 +284,13 @@ func (defaultLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// defaultLogHides reports whether secrets are taken out of what is written to
-// Caddy's default log; true also where nothing is.
-func defaultLogHides() bool {
+// hides reports whether secrets are taken out of what is written to the logs that a
+// logger writes to; true also where nothing is.
+func hides(log *zap.Logger) bool {
 	hides := true
 	// Each core of the logger adds the field to its encoder, and writes nothing. Other
 	// formats may stand around ours.
-	caddy.Log().With(zap.Array("", zapcore.ArrayMarshalerFunc(func(items zapcore.ArrayEncoder) error {
+	log.With(zap.Array("", zapcore.ArrayMarshalerFunc(func(items zapcore.ArrayEncoder) error {
 		_, is := items.(logItems)
 		hides = hides && is
 		return nil

@@ -1,6 +1,8 @@
 package caddymodule
 
 import (
+	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,7 +25,7 @@ import (
 //			pointer <json pointer…>
 //			keep    <json pointer…> [on <method> <path>]   # repeatable
 //			path    <pattern…>
-//			values  jwt|pem|card… | none
+//			values  card… | none
 //			mode    hmac|mask|drop
 //			body    off [<matcher>] | on <matcher>         # repeatable
 //		}
@@ -76,7 +78,7 @@ func parseLevel(h httpcaddyfile.Helper, c *Capture) (err error) {
 	}
 	if more {
 		if h.Val() != "on" {
-			return h.Errf("level %s: %q is neither a matcher nor `on` with statuses, as in `level none @health on 2xx`", l.Level, h.Val())
+			return h.Errf("level %s: %q is neither a matcher (a name as in @health, or a path) nor `on` with statuses, as in `level none @health on 2xx`", l.Level, h.Val())
 		}
 		if l.Statuses = h.RemainingArgs(); len(l.Statuses) == 0 {
 			return h.Errf("level %s: want statuses behind `on`, as in `on 404 5xx`", l.Level)
@@ -132,17 +134,18 @@ func parseRedact(h httpcaddyfile.Helper, c *Capture, at *origin) error {
 	for b.next() {
 		switch d.Val() {
 		case "headers":
-			b.once(func() error { return words(d, &r.Headers) })
+			b.words(&r.Headers)
 		case "fields":
-			b.once(func() error { return words(d, &r.Fields) })
+			b.words(&r.Fields)
 		case "pointer":
-			b.once(func() error { return words(d, &r.Pointers) })
+			b.words(&r.Pointers)
 		case "keep":
 			b.try(func() error { return parseKeep(d, r) })
 		case "path":
-			b.once(func() error { return words(d, &r.Paths) })
+			b.words(&r.Paths)
 		case "values":
-			b.once(func() error { return parseValues(d, r) })
+			b.words(&r.Values)
+			b.check(r.valuesNone)
 		case "mode":
 			b.once(func() error { return oneOf(d, &r.Mode, "hmac", "mask", "drop") })
 		case "body":
@@ -160,9 +163,12 @@ func parseRedact(h httpcaddyfile.Helper, c *Capture, at *origin) error {
 func parseKeep(d *caddyfile.Dispenser, r *Redaction) error {
 	args := d.RemainingArgs()
 	var k Keep
-	if n := len(args); n > 3 && args[n-3] == "on" {
-		k.Method, k.Path = args[n-2], args[n-1]
-		args = args[:n-3]
+	if on := slices.Index(args, "on"); on >= 0 {
+		if len(args) != on+3 {
+			return d.Err("keep: want a method and a path behind `on`, as in `keep /token on POST /v3/auth/tokens`; `*` is any method")
+		}
+		k.Method, k.Path = args[on+1], args[on+2]
+		args = args[:on]
 	}
 	for _, pointer := range args {
 		if !strings.HasPrefix(pointer, "/") {
@@ -177,11 +183,13 @@ func parseKeep(d *caddyfile.Dispenser, r *Redaction) error {
 	return nil
 }
 
-func parseValues(d *caddyfile.Dispenser, r *Redaction) error {
-	if err := words(d, &r.Values); err != nil {
-		return err
-	}
-	if len(r.Values) == 1 && r.Values[0] == "none" {
+// valuesNone makes of the word `none` the empty list that it stands for.
+func (r *Redaction) valuesNone() error {
+	switch {
+	case !slices.Contains(r.Values, "none"):
+	case len(r.Values) > 1:
+		return errors.New("values: `none` stands alone")
+	default:
 		r.Values = []string{}
 	}
 	return nil

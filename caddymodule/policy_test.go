@@ -193,6 +193,22 @@ func BenchmarkNone(b *testing.B) {
 	})
 }
 
+func TestLooksAreAddedToThoseThatHoldAnyway(t *testing.T) {
+	for line, want := range map[string][]string{
+		"":                  nil, // which is jwt and pem
+		"values card":       {"jwt", "pem", "card"},
+		"values card jwt":   {"jwt", "pem", "card"},
+		"values pem":        {"jwt", "pem"},
+		"values none":       {},
+		"fields one_time_x": nil,
+	} {
+		got := provisionCapture(t, "redact {\n"+line+"\n}").Values()
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", line, diff)
+		}
+	}
+}
+
 func TestPolicyNamesTheRules(t *testing.T) {
 	id := func(lines string) string { return provisionCapture(t, lines).PolicyID() }
 	plain := id("")
@@ -244,6 +260,8 @@ func TestJSONIsCheckedLikeACaddyfile(t *testing.T) {
 		`"redact": {"keep": [{"pointer": "/a", "path": "a"}]}`:            `"a"`,
 		`"redact": {"paths": ["/reset/all"]}`:                             `/reset/all`,
 		`"redact": {"values": ["iban"]}`:                                  `iban`,
+		`"redact": {"headers": ["X Y"]}`:                                  `headers "X Y"`,
+		`"redact": {"fields": ["pin*"]}`:                                  `fields "pin*"`,
 		`"redact": {"bodies": [{"body": "maybe"}]}`:                       `body "maybe" is unknown`,
 		`"redact": {"bodies": [{"body": "on"}]}`:                          "wants a matcher",
 		`"redact": {"bodies": [{"body": "off"}, {"body": "off"}]}`:        "never reached",

@@ -3,6 +3,9 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/auditgate/auditgate/capture"
 	"github.com/auditgate/auditgate/capture/redact"
@@ -29,9 +32,9 @@ type Redaction struct {
 	// segment that is secret, `*` any one segment, a last `/*` the rest.
 	Paths []string `json:"paths,omitempty"`
 
-	// What is secret by its look, wherever it stands: `jwt`, `pem` (private
-	// keys), `card` (card numbers). An empty list is none. Default: `jwt` and
-	// `pem`.
+	// What is secret by its look too, wherever it stands: `card` (card numbers),
+	// beside `jwt` and `pem` (private keys), which always are. An empty list is
+	// none of them, not even those. Default: `jwt` and `pem`.
 	Values []string `json:"values,omitzero"`
 
 	// What stands for a secret: `hmac`, a keyed hash, so that the same secret
@@ -72,7 +75,7 @@ func (r *Redaction) options() (o redact.Options, err error) {
 	if r == nil {
 		return o, nil
 	}
-	o = redact.Options{Headers: r.Headers, Fields: r.Fields, Pointers: r.Pointers, Paths: r.Paths, Values: r.Values}
+	o = redact.Options{Headers: r.Headers, Fields: r.Fields, Pointers: r.Pointers, Paths: r.Paths, Values: r.values()}
 	for _, k := range r.Keep {
 		o.Keep = append(o.Keep, redact.Keep(k))
 	}
@@ -80,6 +83,14 @@ func (r *Redaction) options() (o redact.Options, err error) {
 		o.Mode, err = redact.ParseMode(r.Mode)
 	}
 	return o, err
+}
+
+// values returns what is secret by its look; nil is the default.
+func (r *Redaction) values() []string {
+	if len(r.Values) == 0 {
+		return r.Values
+	}
+	return merge([]string{"jwt", "pem"}, r.Values)
 }
 
 // unkeyed returns a redactor whose hashes mean nothing, or an error that says
@@ -100,6 +111,16 @@ func (r *Redaction) check() error {
 	}
 	if _, err := r.unkeyed(); err != nil {
 		return err
+	}
+	for _, name := range r.Headers {
+		if !httpguts.ValidHeaderFieldName(name) || strings.Contains(name, "*") {
+			return fmt.Errorf("headers %q: no header has this name; want whole names, each an argument of its own, without wildcards", name)
+		}
+	}
+	for _, name := range r.Fields {
+		if strings.ContainsAny(name, "*?") {
+			return fmt.Errorf("fields %q: want whole names, * and ? are no wildcards", name)
+		}
 	}
 	if len(r.Bodies) > maxLevels {
 		return fmt.Errorf("%d rules for bodies: want %d at most", len(r.Bodies), maxLevels)

@@ -161,22 +161,25 @@ both. Nothing that is stored changes. Tokens and markers stay good.
 A running gateway takes the new key with its next start, or when it is told to
 load its configuration again even if nothing has changed in it: reload --force.
 
-The directory of the keys is the one that the configuration names, or its default
+The directory of the keys is the one that the configuration names (without
+--config the Caddyfile of the working directory, if there is one), or its default
 place in Caddy's data directory; run this as the user that runs the gateway.
 Keep a copy of the directory: without an old key its hashes tell nothing.
 `,
 		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
-	config := flags.StringP("config", "c", "", "Configuration file of the gateway")
+	config := flags.StringP("config", "c", "", "Configuration file of the gateway (default: Caddyfile)")
 	adapter := flags.StringP("adapter", "a", "", "Name of the adapter of the configuration file")
 	dir := flags.String("keys", "", "Directory of the keys, instead of --config")
-	cmd.MarkFlagsMutuallyExclusive("config", "keys")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
-		if *dir == "" {
-			if *dir, _, err = readConfig(*config, *adapter); err != nil {
+		switch {
+		case *dir == "":
+			if *dir, _, err = readConfig(cmd, *config, *adapter); err != nil {
 				return err
 			}
+		case *config != "":
+			return errors.New("--keys and --config both say where the keys are: give one of them")
 		}
 		if _, err := existingKeys(*dir); err != nil {
 			return err
@@ -185,7 +188,7 @@ Keep a copy of the directory: without an old key its hashes tell nothing.
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "There is a new redaction key; the old one is now %s.\nA running gateway takes the new one with its next start or `reload --force`.\n", kept)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "There is a new redaction key in %s; the old one is now %s.\nA running gateway takes the new one with its next start or `reload --force`.\n", *dir, filepath.Base(kept))
 		return err
 	}
 	return cmd

@@ -73,7 +73,17 @@ func (s *survey) routes(list caddyhttp.RouteList, before way) way {
 	defer func() { s.depth-- }()
 	after := before
 	groups := make(map[string]way) // before their first route: a call takes one of them
+	special := ""                  // source of a capture of some of the calls that come to the next route
 	for _, route := range list {
+		for _, c := range capturesIn(route) {
+			switch {
+			case len(route.MatcherSets) > 0:
+				special = c.Source
+			case special != "" && !s.inErrors:
+				s.find("an audit_capture for all calls follows one with a matcher, so its source and rules hold for every call; put both into a route block, the one for all calls first",
+					"source", c.Source, "before", special)
+			}
+		}
 		in := after
 		if route.Group != "" {
 			if first, ok := groups[route.Group]; ok {
@@ -112,11 +122,29 @@ func (s *survey) route(route caddyhttp.Route, w way) way {
 	return w
 }
 
+// capturesIn returns the captures of a route behind which a call may come to the
+// next one.
+func capturesIn(route caddyhttp.Route) (all []*Capture) {
+	if route.Terminal || route.Group != "" {
+		return nil
+	}
+	for _, h := range route.Handlers {
+		if c, ok := h.(*Capture); ok {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
 // handler returns the way of a call behind a handler.
 func (s *survey) handler(handler any, before way) way {
 	switch h := handler.(type) {
 	case *Capture:
 		s.captures = append(s.captures, captured{server: s.server, capture: h})
+		if s.inErrors && h.hasRules() {
+			s.find("an audit_capture in handle_errors has rules of its own, which do not hold for calls that another audit_capture has begun: those of that one do; leave them out here",
+				"source", h.Source)
+		}
 		for _, module := range before.foreign {
 			s.find("a handler stands before audit_capture, so what it answers is not recorded; order its directive after audit_capture",
 				"module", module, "source", h.Source)

@@ -39,6 +39,8 @@ func TestWhatPassesUnseenIsFound(t *testing.T) {
 		proxy   = "a reverse_proxy stands behind no audit_capture"
 		errors  = "handle_errors answers calls without audit_capture"
 		foreign = "a handler stands before audit_capture"
+		general = "an audit_capture for all calls follows one with a matcher"
+		rules   = "an audit_capture in handle_errors has rules of its own"
 	)
 	for name, x := range map[string]struct {
 		sites string
@@ -65,6 +67,20 @@ func TestWhatPassesUnseenIsFound(t *testing.T) {
 		"forward auth":         {":1 {\nforward_auth h:9 {\nuri /check\n}\naudit_api\n}", nil},
 		"level none":           {":1 {\naudit_capture a {\nlevel none\n}\nreverse_proxy h:9\n}", nil},
 		"dynamic":              {":1 {\nreverse_proxy {\ndynamic a h 9\n}\n}", []string{proxy + " srv0 :1 dynamic"}},
+
+		"general last":          {":1 {\naudit_capture /v1/* a\naudit_capture b\nreverse_proxy h:9\n}", []string{general + " srv0 :1 b a"}},
+		"sorted so":             {":1 {\naudit_capture b\naudit_capture /v1/* a\nreverse_proxy h:9\n}", []string{general + " srv0 :1 b a"}},
+		"general last in route": {":1 {\nroute {\naudit_capture /v1/* a\naudit_capture b\n}\n}", []string{general + " srv0 :1 b a"}},
+		"general first":         {":1 {\nroute {\naudit_capture b\naudit_capture /v1/* a\n}\n}", nil},
+		"special in a handle":   {":1 {\naudit_capture b\nhandle /v1/* {\naudit_capture a\n}\n}", nil},
+		"each its handle":       {":1 {\nhandle /v1/* {\naudit_capture a\n}\nhandle {\naudit_capture b\n}\n}", nil},
+		"both special":          {":1 {\naudit_capture /v1/* a\naudit_capture /v2/* b\n}", nil},
+
+		"errors with rules":         {":1 {\naudit_capture a\nreverse_proxy h:9\nhandle_errors {\naudit_capture a {\nredact {\nfields pin\n}\n}\nrespond sorry\n}\n}", []string{rules + " srv0 :1 a"}},
+		"errors with a level":       {":1 {\naudit_capture a\nhandle_errors {\naudit_capture a {\nlevel none\n}\n}\n}", []string{rules + " srv0 :1 a"}},
+		"errors with a size":        {":1 {\naudit_capture a\nhandle_errors {\naudit_capture a {\nrequest_body 0\n}\n}\n}", []string{rules + " srv0 :1 a"}},
+		"errors with a project":     {":1 {\naudit_capture a\nhandle_errors {\naudit_capture a {\nproject path 2\n}\n}\n}", []string{rules + " srv0 :1 a"}},
+		"errors alone are captured": {":1 {\nrespond 200\nhandle_errors {\naudit_capture a {\nlevel metadata\n}\n}\n}", nil},
 
 		"errors":                  {":1 {\naudit_capture a\nreverse_proxy h:9\nhandle_errors {\nrespond sorry\n}\n}", []string{errors + " srv0 :1 http.handlers.static_response"}},
 		"errors by proxy":         {":1 {\naudit_capture a\nreverse_proxy h:9\nhandle_errors {\nreverse_proxy h:8\n}\n}", []string{errors + " srv0 :1 http.handlers.reverse_proxy"}},

@@ -52,6 +52,9 @@ func (p *Pipeline) announce(w *worker, x *Exchange) {
 			p.panicked(w, x.ID, s.rules.Source, v, "announcing a call panicked, its record is to come")
 		}
 	}()
+	if s.facts.Project == "" && s.rules.Project != nil {
+		s.facts.Project = s.rules.Project(x.uri)
+	}
 	level := choose(levels, s.status)
 	if s.status == 0 {
 		_, level = candidates(levels)

@@ -39,9 +39,10 @@ func TestCallThatTakesLongIsAnnouncedOnce(t *testing.T) {
 		streams bool
 		status  int
 		project string
+		claimed string
 	}{
-		"a long poll": {false, 0, ""},
-		"a stream":    {true, 200, "p"},
+		"a long poll": {false, 0, "", "of /wait"}, // the path is all that is known
+		"a stream":    {true, 200, "p", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -60,6 +61,7 @@ func TestCallThatTakesLongIsAnnouncedOnce(t *testing.T) {
 				return nil
 			}, nil)
 			g.rules.StreamBody, g.rules.Policy = 1<<10, "0123456789abcdef"
+			g.rules.Project = func(path string) string { return "of " + path }
 			g.facts = capture.Facts{Project: "p", Actor: record.Actor{UserID: "u", AuthMethod: "caddy"}}
 			g.Start()
 			g.call(t, "POST", "/wait?token=s3cret&x=1", strings.NewReader("hello"), "X-Api-Key", "s3cret", "X-Request-Id", "req-1")
@@ -81,6 +83,8 @@ func TestCallThatTakesLongIsAnnouncedOnce(t *testing.T) {
 				"uri":           {a.URI, "/wait"},
 				"query":         {a.Query, r.Query},
 				"project":       {a.Project, tc.project},
+				"claimed":       {a.ClaimedProject, tc.claimed},
+				"final project": {r.Project, "p"},
 				"request id":    {a.RequestID, "req-1"},
 				"request size":  {a.RequestBody.Size, int64(5)},
 				"request state": {a.RequestBody.State, record.BodyStreamed},

@@ -18,6 +18,9 @@ type Rules struct {
 	StreamBody int
 	// Redactor takes the secrets out.
 	Redactor *redact.Redactor
+	// Project returns the project that the path of a call names, as its client sent
+	// it: what is said of a call before its facts are gathered. Nil: not known yet.
+	Project func(path string) string
 	// Policy is what the records of such calls say in their Policy.
 	Policy string
 }
