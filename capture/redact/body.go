@@ -199,7 +199,7 @@ func kindOf(contentType string) kind {
 		return markupBody
 	case name == "csv", name == "tab-separated-values":
 		return columns
-	case t == "", class == "text", strings.HasSuffix(name, "javascript"):
+	case t == "", class == "text", strings.HasSuffix(name, "javascript"), strings.HasSuffix(name, "yaml"), name == "toml", name == "graphql":
 		return plain
 	}
 	return other

@@ -101,6 +101,9 @@ func (j *job) detect(in []byte, cut, whole bool, first int) {
 // that overlap.
 func (j *job) merge(first int) {
 	list := j.edits[first:]
+	if len(list) < 2 {
+		return
+	}
 	slices.SortStableFunc(list, func(a, b edit) int {
 		if a.from != b.from {
 			return a.from - b.from

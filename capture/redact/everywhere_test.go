@@ -30,6 +30,9 @@ var inStrings = []string{
 	`http:\/\/u:CaNaRy-7f3k@h`, "http://u:CaNaRy-7f3k@h", "mysql://u:CaNaRy-7f3k@h/db", "host=h user=u password=CaNaRy-7f3k dbname=d", "Server=h;User Id=sa;Password=one CaNaRy-7f3k;Encrypt=no", "amqp://:CaNaRy-7f3k@h",
 	"https://h/b?X-Amz-Credential=AK/2026&X-Amz-Signature=CaNaRy-7f3k&X-Amz-Expires=5", "https://h/c?sv=2026&sig=CaNaRy-7f3k", "https://h/v1/a?temp_url_sig=CaNaRy-7f3k&temp_url_expires=1",
 	`failed: {"password": "CaNaRy-7f3k"}`, `failed: {'a': 1, 'password': 'CaNaRy-7f3k'}`, `{"name":"DB_PASSWORD","value":"CaNaRy-7f3k"}`, `["--password","CaNaRy-7f3k"]`,
+	"- name: DB_PASSWORD\n  value: CaNaRy-7f3k\n", "env:\n- name: A\n  value: b\n- name: 'API_KEY'\n  value: |\n    CaNaRy-7f3k\n    CaNaRy-7f3k\n- name: C\n  value: d\n", `[{name: "password", value: "CaNaRy-7f3k"}]`,
+	`mutation { login(user: "x", password: "CaNaRy-7f3k") { id } }`, `{ login(password: "CaNaRy-7f3k") }`, "word {User:x Password:CaNaRy-7f3k}", "word {Password:CaNaRy-7f3k}", "{User:x Password:CaNaRy-7f3k N:1}",
+	"p%2561ssword=CaNaRy-7f3k", "see /x/token=CaNaRy-7f3k/y",
 	"<password>CaNaRy-7f3k</password>", `got <user password="CaNaRy-7f3k"/> there`, "<key>password</key><string>CaNaRy-7f3k</string>", "sent <a:password>CaNaRy-7f3k</a:password>", "&lt;password&gt;CaNaRy-7f3k&lt;/password&gt;",
 }
 
@@ -50,14 +53,18 @@ var wholes = map[string][]string{
 	},
 	"text/xml": {"<dict><key>token</key><string>CaNaRy-7f3k</string></dict>"},
 	"text/html": {
+		`<html><script>var token = "ab &#34;\&amp;;CaNaRy-7f3k";</script></html>`,
 		`<input type="password" name="p" value="CaNaRy-7f3k"><p>x</p>`, "<input type=hidden name=token value=CaNaRy-7f3k>", `<meta name="csrf-token" content="CaNaRy-7f3k">`, "<tr><th>Password</th><td>CaNaRy-7f3k</td></tr>", "<dl><dt>Password:<dd>CaNaRy-7f3k</dl>",
 		"<b>Password</b>: CaNaRy-7f3k", "<p>Password: <code>CaNaRy-7f3k</code>", "<script>if (a<b) { var p = {apiKey: 'CaNaRy-7f3k'} }</script>", "<textarea name=secret>CaNaRy-7f3k</textarea>", "<label>API key:</label> <kbd>CaNaRy-7f3k</kbd>",
 	},
+	"application/x-yaml": {"note: x\npassword: CaNaRy-7f3k\n"},
 	"text/plain": {
+		"x\n\x1b[1mpassword\x1b[0m: CaNaRy-7f3k\n", "\x1b[1;31mtoken\x1b[0m=CaNaRy-7f3k\n",
 		"INFO mysql --password CaNaRy-7f3k\n", "GET /x HTTP/1.1\nX-A: Bearer CaNaRy-7f3k\n", "<user><password>CaNaRy-7f3k</password></user>", `url http:\/\/u:CaNaRy-7f3k@h`, "a\n" + block + "\nb\n", "jwt " + token + "\n", "a: |\n  " + strings.ReplaceAll(block, "\n", "\n  ") + "\n",
 	},
 	"application/x-www-form-urlencoded": {
 		"a=1&msg=failed {\"password\":\"CaNaRy-7f3k\"}", "msg=" + url.QueryEscape(`failed {"password":"CaNaRy-7f3k", "a": "b=c&d"}`), "a=" + token + "&b=1", token + "=1", "key=" + url.QueryEscape(block), "x=Bearer+CaNaRy-7f3k", "x=Bearer CaNaRy-7f3k", "xml=" + url.QueryEscape("<password>CaNaRy-7f3k</password>"),
+		"a=1;password=abc%26CaNaRy-7f3k", "a=%20;b=2;password=abc%26CaNaRy-7f3k", "a=1?token=abc%26CaNaRy-7f3k&b=2", "p%2561ssword=CaNaRy-7f3k", "p%252561ssword=abc%26CaNaRy-7f3k",
 		"yaml=" + url.QueryEscape("a: 1\npassword: one CaNaRy-7f3k\n"),
 	},
 }
@@ -167,13 +174,43 @@ func TestNoSecretSurvivesInAHeader(t *testing.T) {
 	}
 }
 
+func TestHeadersHoldNoProse(t *testing.T) {
+	for _, text := range []string{"x password: CaNaRy-7f3k", `see {"note":"x","password":"CaNaRy-7f3k"}`, `see {"note":"x","password":"CaNaRy\"7f3k"}`, "x {User:x Password:CaNaRy-7f3k}", "the token: CaNaRy-7f3k"} {
+		h := record.Headers{{Name: "X-Debug", Value: text}, {Name: "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key", Value: canary}}
+		newRedactor(t).Headers(h, "request_headers", nil)
+		if leaks(h[0].Value) != "" || leaks(h[1].Value) != "" {
+			t.Errorf("%q", h)
+		}
+	}
+}
+
+func TestSecretsOfURLsSurviveNoCoding(t *testing.T) {
+	r := newRules(t, redact.Options{Paths: []string{"/reset/:secret", "/a/:secret/b"}})
+	for _, in := range []string{
+		"/reset/a%2FCaNaRy-7f3k", "/reset%2FCaNaRy-7f3k", "/a/x%2fCaNaRy-7f3k/b?c=d", "https://h/reset/a%2FCaNaRy-7f3k", "/x?a=1;token=abc%26CaNaRy-7f3k", "/x?a=1?token=abc%26CaNaRy-7f3k", "/x?a=%20;b=1;token=abc%26CaNaRy-7f3k",
+		"/x?p%2561ssword=CaNaRy-7f3k", "/x/token=CaNaRy-7f3k/y", "/x/token=ab%26CaNaRy-7f3k", "/x/p%61ssword=CaNaRy-7f3k?a=b",
+	} {
+		for cut := range len(in) + 1 {
+			got, _ := r.URL(redact.Cut(in, cut), "uri", nil)
+			if piece := leaks(bare(got)); piece != "" {
+				t.Errorf("%q, cut at %d, kept %q in %q", in, cut, piece, got)
+				break
+			}
+		}
+		once, _ := r.URL(in, "uri", nil)
+		if twice, _ := r.URL(once, "uri", nil); twice != once {
+			t.Errorf("%q became %q and then %q", in, once, twice)
+		}
+	}
+}
+
 func TestWhatIsNotSecretStays(t *testing.T) {
 	certificate := strings.ReplaceAll(block, "RSA PRIVATE KEY", "CERTIFICATE")
 	for contentType, list := range map[string][]string{
 		"application/json": {
 			`{"name":"user","value":"x"}`, `{"name":"password"}`, `{"value":1,"unit":"s"}`, `{"key":"a","value":{"b":1}}`, `["--verbose","x"]`, `{"a":"401: Bearer token expired, see Basic usage of <token> and --help"}`,
 			`{"a":"Bearer realm=\"x\", error=\"invalid_token\""}`, `{"a":"invalid token: expired; wrong password: too short"}`, `{"a":"eyJ and eyJhbGciOi... and BEGIN PRIVATE things"}`, `{"n":4111111111111111,"card":"4111 1111 1111 1111"}`,
-			`{"pem":` + string(must(json.Marshal(certificate))) + `}`, `{"a":"a < b and c > d <br> <no tag"}`, `{"pem":"-----BEGIN PUBLIC KEY-----\nabc\n-----END PUBLIC KEY-----\n"}`, `{"a":"\ud800 \u00e9\/ http:\/\/h\/p"}`,
+			`{"pem":` + string(must(json.Marshal(certificate))) + `}`, `{"a":"bad token: \"x\" (token: expired); urn:x:token:y {a:b} 10:00"}`, `{"a":"- name: user\n  value: x\n"}`, `{"a":"a < b and c > d <br> <no tag"}`, `{"pem":"-----BEGIN PUBLIC KEY-----\nabc\n-----END PUBLIC KEY-----\n"}`, `{"a":"\ud800 \u00e9\/ http:\/\/h\/p"}`,
 		},
 		"application/xml": {
 			"<?xml version='1.0'?><a><type>token</type><id>5</id><b c='d'>e &amp; f &lt;</b><![CDATA[<x>]]></a>", "<e><name>user</name><value>x</value></e>", "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "<a><b>1</b><b/><c>the token is old</c></a>", "<a/></b>", "a < b",

@@ -29,7 +29,7 @@ func (r *Redactor) Explain(c Call) Explanation {
 		}
 	}
 	path := []byte(c.Path)
-	list := segments(nil, path, 0, len(path))
+	list := segments(nil, path, 0, len(path), true)
 	for i := range r.paths {
 		if p := &r.paths[i]; p.matches(path, list, false) {
 			e.Paths = append(e.Paths, p.text)

@@ -117,7 +117,7 @@ func (j *job) mayTell(in []byte) bool {
 		seen |= signs[c]
 	}
 	return seen&pairSign != 0 || seen&userSign != 0 && mayHoldUsers(in) || seen&codeSign != 0 && isCoded(in) || beginsWith(in, `{["`) ||
-		seen&proseSign != 0 && j.r.speaks(in) || (seen&valueSign != 0 || len(j.r.paths) > 0 || j.r.detectors.card) && j.r.suspect(in)
+		seen&proseSign != 0 && speaks(in) || (seen&valueSign != 0 || len(j.r.paths) > 0 || j.r.detectors.card) && j.r.suspect(in)
 }
 
 // sign is what a byte may be a sign of.
@@ -132,7 +132,7 @@ const (
 )
 
 var signs = func() (t [256]sign) {
-	for set, s := range map[string]sign{"=<&": pairSign, "@": userSign, "%+": codeSign, ": ": proseSign, "JG": valueSign} {
+	for set, s := range map[string]sign{"=<&{": pairSign, "@": userSign, "%+": codeSign, ": ": proseSign, "JG": valueSign} {
 		for _, c := range set {
 			t[c] = s
 		}

@@ -2,6 +2,7 @@ package redact
 
 import (
 	"bytes"
+	"encoding/binary"
 	"unicode/utf8"
 )
 
@@ -12,6 +13,9 @@ const MaxDepth = 512
 const (
 	invalid = -1
 	ended   = -2 // the text ended where more was due
+	// restart asks for one more reading of the whole text, as pairs need it. Most
+	// bodies have none, and are read without: a tenth faster.
+	restart = -3
 )
 
 // scanner reads JSON (RFC 8259) once, from left to right. Its methods take the
@@ -29,8 +33,13 @@ type scanner struct {
 	equals, quotes, users, tags, telling bool
 	// suspicious is true where some string may hold what detect looks for.
 	suspicious bool
+	// pairing is true once a member called value was read, since only then are
+	// names and values matched: see restart.
+	pairing bool
 	// high collects the high bits of strings: whether all is ASCII.
 	high uint64
+	// blank has a high bit set where a space may stand in the string read last.
+	blank uint64
 }
 
 // json finds the secrets in JSON: one value or several in a row, as Docker and
@@ -45,6 +54,12 @@ func (j *job) json(in []byte, cut bool, nesting int) bool {
 	edits, places, path, levels := len(j.edits), len(j.places), len(j.path), len(j.levels)
 	j.levels = append(j.levels, level{in, true, path})
 	end := s.stream()
+	if end == restart {
+		j.edits, j.places = j.edits[:edits], j.places[:places]
+		j.levels, j.path = j.levels[:levels+1], j.path[:path]
+		s.secret, s.depth, s.pairing = false, 0, true
+		end = s.stream()
+	}
 	j.levels, j.path = j.levels[:levels], j.path[:path]
 	if end != invalid && (end != ended || cut) && (s.high&highBits == 0 || utf8.Valid(in)) {
 		return true
@@ -126,6 +141,9 @@ func (s *scanner) value(i int) int {
 
 // object reads the members of an object, whose names are the step at of path.
 func (s *scanner) object(i, at int) int {
+	if !s.pairing {
+		return s.members(i, at, nil)
+	}
 	var p pair
 	end := s.members(i, at, &p)
 	if end == ended && p.to > 0 && p.label.to == 0 && !s.secret {
@@ -159,7 +177,11 @@ func (s *scanner) members(i, at int, p *pair) int {
 			if escaped || opens(name) || s.telling && s.tells(name) {
 				s.searchName(at, from, next-1)
 			}
-			secret = s.secretName(name, escaped)
+			if escaped || !s.r.names.harmless(name) || !(len(name) <= 8 && from >= 8 && dotless(s.in[:next-1])) && mayHold(name, '.') {
+				if secret = s.secretName(name, escaped); !secret && !s.pairing && roleOf(name) == value {
+					return restart
+				}
+			}
 			if secret || len(s.pointers) > 0 {
 				secret = s.judge(secret)
 			}
@@ -172,8 +194,8 @@ func (s *scanner) members(i, at int, p *pair) int {
 		}
 		i = s.space(i + 1)
 		role := none
-		if !secret && !s.secret {
-			role = s.role(next - 1)
+		if s.pairing && !secret && !s.secret {
+			role = roleOf(name)
 		}
 		switch {
 		case secret || role == value && s.labelled(p):
@@ -256,15 +278,19 @@ func (s *scanner) searchName(at, from, to int) {
 // secretName judges a name, which is escaped as it stands.
 func (s *scanner) secretName(name []byte, escaped bool) bool {
 	if !escaped {
-		if s.r.names.harmless(name) && bytes.IndexByte(name, '.') < 0 {
-			return false
-		}
 		return s.r.names.field(name)
 	}
 	mark := len(s.scratch)
 	secret := s.r.names.field(s.decode(jsonCoding, name))
 	s.scratch = s.scratch[:mark]
 	return secret
+}
+
+// dotless reports that no dot stands in the last eight bytes of text. Most names
+// are no longer, and a call of bytes.IndexByte for each takes a twentieth of all time.
+func dotless(text []byte) bool {
+	dot := binary.LittleEndian.Uint64(text[len(text)-8:]) ^ lowBits*'.'
+	return (dot-lowBits)&^dot&highBits == 0
 }
 
 // hidden reads a value that is secret, and hides it.

@@ -2,7 +2,6 @@ package redact
 
 import (
 	"bytes"
-	"encoding/binary"
 )
 
 // pair is what an object says of a value that is named by another member, as
@@ -61,21 +60,6 @@ func endsFold(name []byte, end string) bool {
 		}
 	}
 	return true
-}
-
-// role tells the role of the name that ends at end, behind a quote.
-func (s *scanner) role(end int) role {
-	const fold = 0x20202020
-	if end < 4 {
-		return none
-	}
-	switch tail := binary.LittleEndian.Uint32(s.in[end-4:]) | fold; {
-	case tail == 'n'|'a'<<8|'m'<<16|'e'<<24, tail == 'p'|'a'<<8|'t'<<16|'h'<<24, tail&^0xff == 'k'<<8|'e'<<16|'y'<<24:
-		return label
-	case tail == 'a'|'l'<<8|'u'<<16|'e'<<24:
-		return roleOf(s.in[end-4 : end])
-	}
-	return none
 }
 
 // paired reads the value at i of a member that has a role in a pair.

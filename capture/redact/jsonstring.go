@@ -18,7 +18,7 @@ func (s *scanner) text(i int) int {
 	}
 	if end == ended {
 		s.inside(i+1, s.in[i+1:], true)
-	} else if raw := s.in[i+1 : end-1]; escaped || opens(raw) || s.telling && s.tells(raw) || s.r.speaks(raw) {
+	} else if raw := s.in[i+1 : end-1]; escaped || opens(raw) || s.telling && s.tells(raw) || s.blank&highBits != 0 && speaks(raw) {
 		s.inside(i+1, raw, false)
 	}
 	return end
@@ -55,28 +55,32 @@ func (s *scanner) inside(from int, raw []byte, cut bool) {
 // quoted reads a string from the index behind its opening quote. Eight bytes are
 // looked at at once, since most of a body is strings.
 func (s *scanner) quoted(i int) (end int, escaped bool) {
-	in, high := s.in, s.high
+	in, high, blank := s.in, s.high, uint64(0)
 	for {
 		for i+8 <= len(in) {
 			w := binary.LittleEndian.Uint64(in[i:])
 			high |= w
 			// The lowest bit set marks the first byte that ends the run: a
-			// control character, a quote or a backslash.
-			quote, slash := w^(lowBits*'"'), w^(lowBits*'\\')
-			stop := ((w-lowBits*' ')&^w | (quote-lowBits)&^quote | (slash-lowBits)&^slash) & highBits
+			// control character or a quote, which with one bit changed are all
+			// below '!', or a backslash.
+			low, slash, space := w^(lowBits*2), w^(lowBits*'\\'), w^(lowBits*' ')
+			space = (space - lowBits) &^ space
+			stop := ((low-lowBits*'!')&^low | (slash-lowBits)&^slash) & highBits
 			if stop != 0 {
+				blank |= space & (stop&-stop - 1) // of what stands before
 				i += bits.TrailingZeros64(stop) / 8
 				break
 			}
+			blank |= space
 			i += 8
 		}
 		if i >= len(in) {
-			s.high = high
+			s.high, s.blank = high, blank
 			return ended, escaped
 		}
 		switch c := in[i]; {
 		case c == '"':
-			s.high = high
+			s.high, s.blank = high, blank
 			return i + 1, escaped
 		case c == '\\':
 			escaped = true
@@ -89,7 +93,7 @@ func (s *scanner) quoted(i int) (end int, escaped bool) {
 		case c < ' ':
 			return invalid, escaped
 		default: // one of the last seven bytes of the text
-			high |= uint64(c)
+			high, blank = high|uint64(c), highBits
 			i++
 		}
 	}

@@ -68,11 +68,12 @@ func (j *job) markup(in []byte, cut bool, nesting int, d dialect, html bool) boo
 
 func (m *markup) read() bool {
 	for i := 0; i < len(m.in) && !m.lost; {
-		tag := nextTag(m.in, i)
+		tag, c := nextTag(m.in, i), markupCoding
 		if n := len(m.open); n > 0 && m.html && isOneOf(m.open[n-1].name, " script style ") {
 			tag = i + indexFold(m.in[i:], "</"+string(m.open[n-1].name))
+			c = asItIs // in scripts a reference is none
 		}
-		m.text(i, tag, markupCoding)
+		m.text(i, tag, c)
 		if i = tag; i < len(m.in) {
 			i = m.tag(i)
 		}

@@ -25,6 +25,9 @@ func (j *job) pairs(in []byte, cut bool, nesting int) {
 	if path := i + untilAny(in[i:], "?#"); nesting == 0 && i < path && in[i] == '/' && isCoded(in[i:path]) {
 		for i < path {
 			end := i + 1 + until(in[i+1:path], '/')
+			if j.nextSecret(in, i, end, beforeName+"/") < end {
+				break // what stands behind may belong to a secret
+			}
 			j.bare(in, i+1, end, cut && end == len(in), nesting)
 			i = end
 		}
@@ -39,7 +42,7 @@ func (j *job) pairs(in []byte, cut bool, nesting int) {
 // pair searches in[i:end], which has no & in it.
 func (j *job) pair(in []byte, i, end int, cut bool, nesting int) {
 	user := i // where the next user information begins, once it is looked for
-	for first := true; i < end; first = false {
+	for first := true; i < end; {
 		if user <= i {
 			user, _ = userInformation(in, i, end, cut)
 		}
@@ -55,7 +58,10 @@ func (j *job) pair(in []byte, i, end int, cut bool, nesting int) {
 		start := i + bytes.LastIndexAny(in[i:equal], beforeName) + 1
 		j.bare(in, i, max(i, start-1), false, nesting)
 		mark := len(j.scratch)
-		name, value := j.decode(percentCoding, in[start:equal]), equal+1
+		name, value := j.decodeName(in[start:equal]), equal+1
+		if slash := bytes.LastIndexByte(name, '/'); slash >= 0 && j.r.names.field(name[slash+1:]) {
+			name = name[slash+1:] // a pair may be a segment of a path
+		}
 		// Nobody knows which name a server makes of one that is no percent-coding.
 		secret := nesting == 0 && !percentValid(in[start:equal]) || j.r.names.field(name)
 		j.enter(name)
@@ -63,21 +69,54 @@ func (j *job) pair(in []byte, i, end int, cut bool, nesting int) {
 		if !secret && !beginsWith(in[value:end], "{[") && (!first || !isCoded(in[value:end])) {
 			j.leave()
 			j.scratch = j.scratch[:mark]
-			i = value
+			i, first = value, false
 			continue
 		}
+		next := end
 		switch {
 		case !secret:
-			j.nested(in, value, end, cut, nesting)
+			next = j.nextSecret(in, value, end, beforeName)
+			j.nested(in, value, next, cut && next == end, nesting)
 		case cut:
 			j.drop(value, end)
 		default:
 			j.hide(value, end, j.decode(percentCoding, in[value:end]), "")
+			j.rough = j.rough || len(j.r.paths) > 0 // a path may match without its end
 		}
 		j.leave()
 		j.scratch = j.scratch[:mark]
-		return
+		i = next
 	}
+}
+
+// decodeName returns the name that raw stands for, which may be coded more than
+// once. It lives as long as what decode returns.
+func (j *job) decodeName(raw []byte) []byte {
+	name := j.decode(percentCoding, raw)
+	for n := 1; n < MaxNesting && mayHold(name, '%'); n++ {
+		name = j.decode(percentCoding, name)
+	}
+	return name
+}
+
+// nextSecret returns where the separator stands before the first secret name in the
+// text in[i:end], or end: decoded with the rest, what a secret holds would look
+// like its end. JSON is not taken apart.
+func (j *job) nextSecret(in []byte, i, end int, separators string) int {
+	mark := len(j.scratch)
+	defer func() { j.scratch = j.scratch[:mark] }()
+	if beginsWith(j.decode(percentCoding, in[i:min(end, i+len("%7B"))]), `{["`) {
+		return end
+	}
+	for value := i; value < end; {
+		equal := value + until(in[value:end], '=')
+		separator := bytes.LastIndexAny(in[value:equal], separators)
+		if equal < end && separator >= 0 && j.r.names.field(j.decodeName(in[value+separator+1:equal])) {
+			return value + separator
+		}
+		value = equal + 1
+	}
+	return end
 }
 
 // bare searches what is no pair.
@@ -227,8 +266,12 @@ func isCoded(in []byte) bool {
 
 // beginsWith reports whether the first byte of in that is no space is in set.
 func beginsWith(in []byte, set string) bool {
-	in = bytes.TrimLeft(in, " \t\r\n")
-	return len(in) > 0 && strings.IndexByte(set, in[0]) >= 0
+	for _, c := range in {
+		if c != ' ' && c != '\t' && c != '\r' && c != '\n' {
+			return strings.IndexByte(set, c) >= 0
+		}
+	}
+	return false
 }
 
 // until returns how many bytes stand before the first c; all, where there is

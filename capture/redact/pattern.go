@@ -63,8 +63,8 @@ type span struct{ from, to int }
 
 // segments returns where the segments of the path in[from:to] stand, in dst. A
 // path is read as servers do that clean it: empty segments and dots count for
-// nothing, two dots take one back, and a coded slash is a slash.
-func segments(dst []span, in []byte, from, to int) []span {
+// nothing, two dots take one back, and a coded slash is a slash, if coded is true.
+func segments(dst []span, in []byte, from, to int, coded bool) []span {
 	dst = dst[:0]
 	for from < to {
 		end, next := from, to
@@ -73,7 +73,7 @@ func segments(dst []span, in []byte, from, to int) []span {
 				next = end + 1
 				break
 			}
-			if c, ok := hexByte(in[end:to]); ok && c == '/' {
+			if c, ok := hexByte(in[end:to]); coded && ok && c == '/' {
 				next = end + 3
 				break
 			}
@@ -145,7 +145,15 @@ func (j *job) paths(in []byte, cut, whole bool) {
 
 // segmentsOf hides the secret segments of the path in[from:to].
 func (j *job) segmentsOf(in []byte, from, to int, cut bool) {
-	j.spans = segments(j.spans, in, from, to)
+	j.segmentsAs(in, from, to, cut, false)
+	if mayHold(in[from:to], '%') { // servers do not agree on coded slashes
+		j.segmentsAs(in, from, to, cut, true)
+	}
+}
+
+// segmentsAs is segmentsOf for one reading of coded slashes.
+func (j *job) segmentsAs(in []byte, from, to int, cut, coded bool) {
+	j.spans = segments(j.spans, in, from, to, coded)
 	for n := range j.r.paths {
 		p := &j.r.paths[n]
 		if !p.matches(in, j.spans, cut) {

@@ -56,7 +56,7 @@ func (x *exception) holds(c Call) bool {
 		return false
 	}
 	path := []byte(c.Path)
-	return x.pattern.matches(path, segments(nil, path, 0, len(path)), false)
+	return x.pattern.matches(path, segments(nil, path, 0, len(path), true), false)
 }
 
 // judge returns whether the value is secret where the job stands, which its name

@@ -7,15 +7,14 @@ import (
 )
 
 // speaks reports whether in may be text with a secret in it that has neither =
-// nor quotes: "password: x", "Bearer x", "--password x", the label of PEM. It is a
-// cheap first look at a text of one line: at what stands beside its spaces, eight
-// bytes at once as in quoted.
-func (r *Redactor) speaks(in []byte) bool {
+// nor quotes: "password: x", "Bearer x", "--password x", "y {Password:x}", the label
+// of PEM. It is a cheap first look at a text of one line: at what stands beside its
+// spaces, eight bytes at once as in quoted. That is told by a few bits, which z, k, j
+// and 2 share with r, c and the colon; m, k, +, ; and brackets with -, { and K: so it
+// takes half the operations.
+func speaks(in []byte) bool {
 	const stride = 8
 	last := len(in) - stride - 2
-	if !mayHold(in, ' ') {
-		return false
-	}
 	if last < 0 || in[0] == '-' {
 		return speaksAt(in)
 	}
@@ -24,10 +23,10 @@ func (r *Redactor) speaks(in []byte) bool {
 		i = min(i, last) // the end, with some bytes twice
 		b := in[i : i+stride+2]
 		before, here, behind := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[1:]), binary.LittleEndian.Uint64(b[2:])
-		letter := before | lowBits*0x20
-		space, r, c, colon := here^lowBits*' ', letter^lowBits*'r', letter^lowBits*'c', before^lowBits*':'
-		dash, k := behind^lowBits*'-', behind^lowBits*'K'
-		found |= (space - lowBits) &^ space & ((r-lowBits)&^r | (c-lowBits)&^c | (colon-lowBits)&^colon | (dash-lowBits)&^dash | (k-lowBits)&^k)
+		space := here ^ lowBits*' '
+		letter := before &^ (before >> 1) & (before>>3 ^ before<<1) << 6
+		mark := behind & (behind >> 3) & (behind>>1 ^ behind>>2) << 7
+		found |= (space - lowBits) &^ space & (letter | mark)
 		if i == last {
 			break
 		}
@@ -37,8 +36,11 @@ func (r *Redactor) speaks(in []byte) bool {
 
 // speaksAt looks at each space.
 func speaksAt(in []byte) bool {
+	if len(in) == 0 {
+		return false
+	}
 	for i := 1; i < len(in)-1; i++ {
-		if in[i] == ' ' && (in[i+1] == '-' || in[i-1] == ':' || bytes.HasPrefix(in[i:], []byte(" KEY")) || endsFold(in[:i], "bearer") || endsFold(in[:i], "basic")) {
+		if in[i] == ' ' && (in[i+1] == '-' || in[i+1] == '{' || in[i-1] == ':' || bytes.HasPrefix(in[i:], []byte(" KEY")) || endsFold(in[:i], "bearer") || endsFold(in[:i], "basic")) {
 			return true
 		}
 	}
@@ -72,10 +74,32 @@ func dialectOf(in []byte, start, end int, severalLines bool) dialect {
 		return embedded
 	case first && (!tight || severalLines):
 		return plainText
-	case tight, in[start] == '-', bytes.ContainsAny(in[start:end], "_-.["), in[skip(in, end, "\"'`\\]) \t\r\n")] == '=':
+	case isMember(in, start, end), tight, in[start] == '-', bytes.ContainsAny(in[start:end], "_-.["), in[skip(in, end, "\"'`\\]) \t\r\n")] == '=':
 		return embedded
 	}
 	return table
+}
+
+// isMember reports whether the name in[start:end] is one of a list of arguments or
+// an object, as in login(user: "x", password: "y") and {User:x Password:y}. Words of
+// prose are not.
+func isMember(in []byte, start, end int) bool {
+	const longest = 1 << 10 // how far the brace is looked for
+	colon := skip(in, end, "\"'`\\]) \t")
+	before := bytes.TrimRight(in[:start], " \t")
+	if colon == len(in) || len(before) == 0 {
+		return false
+	}
+	value := skip(in, colon+1, " \t\\")
+	switch {
+	case value == len(in):
+		return false
+	case in[value] == '"' || in[value] == '\'':
+		return bytes.IndexByte([]byte("({[,\"'"), before[len(before)-1]) >= 0
+	case value > end+1:
+		return false
+	}
+	return bytes.IndexByte([]byte(" {,"), in[start-1]) >= 0 && mayHold(in[max(0, start-longest):start], '{')
 }
 
 // credentialsBehind returns the credentials that follow the scheme

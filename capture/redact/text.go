@@ -45,14 +45,19 @@ const (
 // of the text may be kept. In prose a name is only a word.
 //
 // In embedded text a name counts only before =, in quotes, at the beginning of a
-// line, or where it is no word of prose, as db_password; its value is one word,
-// except at the beginning of a line.
+// line, as the member of a list (see isMember), or where it is no word of prose, as
+// db_password; its value is one word, except at the beginning of a line. A header
+// holds no prose.
+//
+// A value is also secret by a label beside it: see labelledName.
 func (j *job) text(in []byte, cut bool, nesting int, d dialect) bool {
 	known := j.known
 	j.known = nil
 	inside := d == embedded || d == behind
 	severalLines := inside && mayHold(in, '\n')
-	plain := 0 // in[:plain] has been searched for text that is written in it
+	users := d != behind && (cut || mayHold(in, '@'))
+	paired := -1 // where the name of a value begins that is secret by its label
+	plain := 0   // in[:plain] has been searched for text that is written in it
 	for i := 0; i < len(in); {
 		name, end := nextName(in, i)
 		start := end - len(name)
@@ -63,7 +68,7 @@ func (j *job) text(in []byte, cut bool, nesting int, d dialect) bool {
 			i = max(end, known[0].to)
 			continue
 		}
-		if d != behind && start-i >= len("//") {
+		if users && start-i >= len("//") {
 			if next := j.networkPath(in, i, start, cut); next > i {
 				i = next
 				continue
@@ -76,12 +81,18 @@ func (j *job) text(in []byte, cut bool, nesting int, d dialect) bool {
 		if bytes.HasPrefix(in[end:], []byte("://")) {
 			continue // a scheme
 		}
+		if next := j.labelledName(in, start, end); next > end {
+			i, paired = next, next
+			continue
+		}
 		if from, to := credentialsBehind(in, start, end, cut); to > from {
 			j.hideOrDrop(in, from, to, cut)
 			i = to
 			continue
 		}
-		if inside && !(end < len(in) && mayAssign[in[end]]) && name[0] != '-' || inside && isHost(in, start, end) || !j.secretWord(in, start, end) ||
+		if paired == start {
+			// judged by its label
+		} else if inside && !(end < len(in) && mayAssign[in[end]]) && name[0] != '-' || inside && isHost(in, start, end) || !j.secretWord(in, start, end) ||
 			inside && name[0] != '-' && !mayBeAssigned(in, end) {
 			if d != behind && end < len(in) && in[end] == '=' && end >= plain {
 				i, plain = j.codedValue(in, end+1, cut, nesting)
@@ -93,7 +104,14 @@ func (j *job) text(in []byte, cut bool, nesting int, d dialect) bool {
 			if d == behind && end < len(in) && in[end] == '=' && !inQuotes(in, start, end) {
 				continue
 			}
-			if around = dialectOf(in, start, end, severalLines); around == table {
+			around = dialectOf(in, start, end, severalLines)
+			switch {
+			case around != table:
+			case paired == start:
+				around = embedded
+			case nesting == 0 && j.item != "": // no prose, but a header
+				around = plainText
+			default:
 				continue
 			}
 		}
@@ -123,6 +141,31 @@ func (j *job) text(in []byte, cut bool, nesting int, d dialect) bool {
 	return true
 }
 
+// labelledName returns where the name of a value begins that is secret since the
+// label in[start:end] names it, as in "name: DB_PASSWORD\n  value: x"; 0 where it is
+// no such label.
+func (j *job) labelledName(in []byte, start, end int) int {
+	const quotes = "\\\"'`"
+	if roleOf(in[start:end]) != label {
+		return 0
+	}
+	at, ok := assigned(in, end, plainText)
+	if !ok {
+		return 0
+	}
+	at = skip(in, at, quotes)
+	name, to := nextName(in, at)
+	if len(name) == 0 || to != at+len(name) || !j.secretWord(in, at, to) {
+		return 0
+	}
+	next := skip(in, to, quotes+" \t\r\n,;")
+	name, to = nextName(in, next)
+	if to != next+len(name) || roleOf(name) != value || !mayBeAssigned(in, to) {
+		return 0
+	}
+	return next
+}
+
 // hideOrDrop takes a secret away that running text holds.
 func (j *job) hideOrDrop(in []byte, from, to int, cut bool) {
 	if cut && to == len(in) {
@@ -147,7 +190,7 @@ var inName = func() (t [256]bool) {
 // \u0041 is part of a name.
 func nextName(in []byte, i int) (name []byte, end int) {
 	for i < len(in) && !inName[in[i]] && !isUnicodeEscape(in[i:]) {
-		i++
+		i = max(i+1, afterColour(in, i))
 	}
 	start := i
 	for i < len(in) {
@@ -160,6 +203,18 @@ func nextName(in []byte, i int) (name []byte, end int) {
 		}
 	}
 	return in[start:i], i
+}
+
+// afterColour returns where the sequence ends that begins at i and colours a text on
+// a terminal (ECMA-48, SGR), i where there is none.
+func afterColour(in []byte, i int) int {
+	if i < 0 || i+1 >= len(in) || in[i] != 0x1B || in[i+1] != '[' {
+		return i
+	}
+	if end := skip(in, i+2, "0123456789;"); end < len(in) && in[end] == 'm' {
+		return end + 1
+	}
+	return i
 }
 
 func isUnicodeEscape(in []byte) bool {
@@ -180,7 +235,7 @@ func (j *job) secretWord(in []byte, start, end int) bool {
 		name = j.decode(jsonCoding, name)
 	}
 	if coded {
-		name = j.decode(percentCoding, name)
+		name = j.decodeName(name)
 	}
 	// What follows a backslash may be the rest of an escape: \ntoken.
 	secret := j.r.names.field(name) || afterSlash && len(name) > 1 && j.r.names.field(name[1:])
@@ -191,8 +246,11 @@ func (j *job) secretWord(in []byte, start, end int) bool {
 // codedValue searches the value at i of a name that is not secret for text that
 // is written in it. It returns where to go on, and where the value ends.
 func (j *job) codedValue(in []byte, i int, cut bool, nesting int) (next, end int) {
+	if !mayHold(in[i:], '%') {
+		return i, len(in)
+	}
 	end = i + untilAny(in[i:], " \t\r\n\"'`<>&")
-	if bytes.IndexByte(in[i:end], '%') < 0 {
+	if !mayHold(in[i:end], '%') {
 		return i, end
 	}
 	edits := len(j.edits)
@@ -240,7 +298,7 @@ func assigned(in []byte, i int, d dialect) (value int, ok bool) {
 	if d == embedded && i < len(in) && in[i] == '=' {
 		return i + 1, true
 	}
-	i = skip(in, i, "\"'`\\]) \t")
+	i = skip(in, afterColour(in, i), "\"'`\\]) \t")
 	// An attribute of a tag may be written on three lines.
 	if next := skip(in, i, " \t\r\n"); next < len(in) && in[next] == '=' {
 		value = skip(in, next+1, " \t\r\n")
