@@ -22,7 +22,8 @@ type Redaction struct {
 	// XML and text.
 	Fields []string `json:"fields,omitempty"`
 
-	// JSON pointers (RFC 6901) of values that are secret, in either body.
+	// JSON pointers (RFC 6901) of values that are secret, in either body. A token
+	// `*` stands for every element of a list: `/servers/*/note`.
 	Pointers []string `json:"pointers,omitempty"`
 
 	// What is not secret after all.

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// pointer is a JSON pointer (RFC 6901) as its tokens.
+// pointer is a JSON pointer (RFC 6901) as its tokens. The token *, which by the
+// RFC leads to no element of a list, leads to each of them here.
 type pointer []string
 
 func parsePointer(text string) (pointer, error) {
@@ -85,7 +86,7 @@ func (j *job) leads(p pointer) bool {
 		}
 		l, s := &j.levels[at], j.path[n]
 		if s.from == element {
-			if p[n] != strconv.Itoa(s.to) {
+			if p[n] != "*" && p[n] != strconv.Itoa(s.to) {
 				return false
 			}
 			continue

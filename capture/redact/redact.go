@@ -29,7 +29,8 @@ type Options struct {
 	Headers, Fields []string
 	// Pointers are the places of secret values in a body of either side, as JSON
 	// pointers (RFC 6901): of JSON, or "/name" of the field of a form. They are
-	// what [Result.Redacted] shows behind the colon. No more than [MaxRules].
+	// what [Result.Redacted] shows behind the colon; a token * stands for every
+	// element of a list. No more than [MaxRules].
 	Pointers []string
 	// Keep are the exceptions. No more than [MaxRules].
 	Keep []Keep

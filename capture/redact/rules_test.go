@@ -23,12 +23,14 @@ func newRules(t testing.TB, o redact.Options) *redact.Redactor {
 }
 
 func TestPointersAreSecret(t *testing.T) {
-	r := newRules(t, redact.Options{Pointers: []string{"/server/note", "/list/1", "/a~1b/~0c", "/ssn", "/blob/n"}})
+	r := newRules(t, redact.Options{Pointers: []string{"/server/note", "/list/1", "/a~1b/~0c", "/ssn", "/blob/n", "/all/*/n"}})
 	h, n := value(t, canary), value(t, "7")
 	for _, test := range []struct{ contentType, in, want string }{
 		{"application/json", `{"server":{"note":"CaNaRy-7f3k","Note":"x"},"note":"x"}`, `{"server":{"note":"` + h + `","Note":"x"},"note":"x"}`},
 		{"application/json", `{"list":[1,7,{"a":1}]}`, `{"list":[1,"` + n + `",{"a":1}]}`},
 		{"application/json", `{"a/b":{"~c":["CaNaRy"]},"s\u0073n":7}`, `{"a/b":{"~c":"` + value(t, `["CaNaRy"]`) + `"},"s\u0073n":"` + n + `"}`},
+		{"application/json", `{"all":[{"n":7,"m":1},{"n":7}]}`, `{"all":[{"n":"` + n + `","m":1},{"n":"` + n + `"}]}`},
+		{"application/json", `{"all":{"a":{"n":1},"*":{"n":7}}}`, `{"all":{"a":{"n":1},"*":{"n":"` + n + `"}}}`},
 		{"application/json", `{"blob":"{\"n\":7}","ssn":null}`, `{"blob":"{\"n\":\"` + n + `\"}","ssn":null}`},
 		{"application/json", `{"x":{"ssn":7},"list":{"1":"a","2":"b"}}`, `{"x":{"ssn":7},"list":{"1":"` + value(t, "a") + `","2":"b"}}`},
 		{"application/x-www-form-urlencoded", "a=1&ssn=7&x=ssn&blob=%7B%22n%22:7%7D", "a=1&ssn=" + n + "&x=ssn&blob=%7B%22n%22:%22" + url.QueryEscape(n) + "%22%7D"},
