@@ -230,6 +230,9 @@ func (j *job) secretWord(in []byte, start, end int) bool {
 	if !coded && !escaped && !afterSlash && j.r.names.harmless(name) && !bytes.ContainsAny(name, ".[]") {
 		return false
 	}
+	if coded && j.runsIntoStandIn(in, start, end) {
+		return false
+	}
 	mark := len(j.scratch)
 	if escaped {
 		name = j.decode(jsonCoding, name)
@@ -241,6 +244,18 @@ func (j *job) secretWord(in []byte, start, end int) bool {
 	secret := j.r.names.field(name) || afterSlash && len(name) > 1 && j.r.names.field(name[1:])
 	j.scratch = j.scratch[:mark]
 	return secret
+}
+
+// runsIntoStandIn reports whether the name in[start:end] is no name, but ends in the
+// hmac of what stands for a secret already, as in token.%3Ahmac: the escape is that
+// of what stands before a value.
+func (j *job) runsIntoStandIn(in []byte, start, end int) bool {
+	at := end - len(valuePrefix) + len(":")
+	if at < start+len("%3A") || j.r.standIn(in[at:]) != valueSize || !endsValue(in, at+valueSize) {
+		return false
+	}
+	c, ok := hexByte(in[at-len("%3A"):])
+	return ok && !inName[c]
 }
 
 // codedValue searches the value at i of a name that is not secret for text that
