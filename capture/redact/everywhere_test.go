@@ -32,7 +32,7 @@ var inStrings = []string{
 	`failed: {"password": "CaNaRy-7f3k"}`, `failed: {'a': 1, 'password': 'CaNaRy-7f3k'}`, `{"name":"DB_PASSWORD","value":"CaNaRy-7f3k"}`, `["--password","CaNaRy-7f3k"]`,
 	"- name: DB_PASSWORD\n  value: CaNaRy-7f3k\n", "env:\n- name: A\n  value: b\n- name: 'API_KEY'\n  value: |\n    CaNaRy-7f3k\n    CaNaRy-7f3k\n- name: C\n  value: d\n", `[{name: "password", value: "CaNaRy-7f3k"}]`,
 	`mutation { login(user: "x", password: "CaNaRy-7f3k") { id } }`, `{ login(password: "CaNaRy-7f3k") }`, "word {User:x Password:CaNaRy-7f3k}", "word {Password:CaNaRy-7f3k}", "{User:x Password:CaNaRy-7f3k N:1}",
-	"p%2561ssword=CaNaRy-7f3k", "see /x/token=CaNaRy-7f3k/y",
+	"p%2561ssword=CaNaRy-7f3k", "see /x/token=CaNaRy-7f3k/y", `params {:user=>"x", :password=>"CaNaRy-7f3k"}`,
 	"<password>CaNaRy-7f3k</password>", `got <user password="CaNaRy-7f3k"/> there`, "<key>password</key><string>CaNaRy-7f3k</string>", "sent <a:password>CaNaRy-7f3k</a:password>", "&lt;password&gt;CaNaRy-7f3k&lt;/password&gt;",
 }
 
@@ -208,7 +208,7 @@ func TestWhatIsNotSecretStays(t *testing.T) {
 	certificate := strings.ReplaceAll(block, "RSA PRIVATE KEY", "CERTIFICATE")
 	for contentType, list := range map[string][]string{
 		"application/json": {
-			`{"name":"user","value":"x"}`, `{"name":"password"}`, `{"value":1,"unit":"s"}`, `{"key":"a","value":{"b":1}}`, `["--verbose","x"]`, `{"a":"401: Bearer token expired, see Basic usage of <token> and --help"}`,
+			`{"name":"user","value":"x"}`, `{"name":"password"}`, `{"value":1,"unit":"s"}`, `{"key":"a","value":{"b":1}}`, `["--verbose","x"]`, `[[-1,{"a[secret]":null}],"x"]`, `{"a":"401: Bearer token expired, see Basic usage of <token> and --help"}`,
 			`{"a":"Bearer realm=\"x\", error=\"invalid_token\""}`, `{"a":"invalid token: expired; wrong password: too short"}`, `{"a":"eyJ and eyJhbGciOi... and BEGIN PRIVATE things"}`, `{"n":4111111111111111,"card":"4111 1111 1111 1111"}`,
 			`{"pem":` + string(must(json.Marshal(certificate))) + `}`, `{"a":"bad token: \"x\" (token: expired); urn:x:token:y {a:b} 10:00"}`, `{"a":"- name: user\n  value: x\n"}`, `{"a":"a < b and c > d <br> <no tag"}`, `{"pem":"-----BEGIN PUBLIC KEY-----\nabc\n-----END PUBLIC KEY-----\n"}`, `{"a":"\ud800 \u00e9\/ http:\/\/h\/p"}`,
 		},

@@ -55,7 +55,7 @@ func FuzzBody(f *testing.F) {
 			return
 		}
 		whole := planted(contentType, string(in))
-		if res := body([]byte(whole), false); leaks(string(res.Content)) != "" && leaks(string(in)) == "" {
+		if res := body([]byte(whole), false); leaks(string(res.Content)) != "" && !leaksBeside(whole) {
 			t.Fatalf("%q kept the canary in %q", whole, res.Content)
 		}
 	})
@@ -78,6 +78,10 @@ func planted(contentType, text string) string {
 	return text + "\npassword: " + canary + "\n"
 }
 
+// leaksBeside reports whether the text around the canary, as it is escaped there,
+// looks like a piece of it: %2CaNa.
+func leaksBeside(planted string) bool { return leaks(strings.Replace(planted, canary, "", 1)) != "" }
+
 // FuzzHeaders reads a header whose value is in, cut at limit.
 func FuzzHeaders(f *testing.F) {
 	for _, in := range []string{"Bearer abc123", "</reset/x>; rel=a", "5; url=/x?token=y", `failed: {"password":"x"}`, "a=b; c=d", token, "a%20b: password: x", "<token>x</token>", "http:\\/\\/u:p@h (cut, 5 bytes)"} {
@@ -95,8 +99,9 @@ func FuzzHeaders(f *testing.F) {
 		if h[0].Value != once && limit >= len(in) && !strings.HasSuffix(in, " bytes)") {
 			t.Fatalf("%s: %q became %q and then %q", name, in, once, h[0].Value)
 		}
-		planted := record.Headers{{Name: name, Value: "/x?y=" + url.QueryEscape(in) + "&token=" + canary}}
-		if r.Headers(planted, "request_headers", nil); leaks(planted[0].Value) != "" && leaks(in) == "" {
+		whole := "/x?y=" + url.QueryEscape(in) + "&token=" + canary
+		planted := record.Headers{{Name: name, Value: whole}}
+		if r.Headers(planted, "request_headers", nil); leaks(planted[0].Value) != "" && !leaksBeside(whole) {
 			t.Fatalf("%q kept the canary in %q", in, planted[0].Value)
 		}
 	})
@@ -118,7 +123,8 @@ func FuzzURL(f *testing.F) {
 				t.Fatalf("%q became %q and then %q", in, once, twice)
 			}
 		}
-		if got, _ := r.URL("/reset/"+canary+"?x="+url.QueryEscape(in)+"&token="+canary, "uri", nil); leaks(got) != "" && leaks(in) == "" {
+		whole := "?x=" + url.QueryEscape(in) + "&token=" + canary
+		if got, _ := r.URL("/reset/"+canary+whole, "uri", nil); leaks(got) != "" && !leaksBeside(whole) {
 			t.Fatalf("%q kept the canary in %q", in, got)
 		}
 	})

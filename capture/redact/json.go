@@ -246,7 +246,7 @@ func (s *scanner) array(i, at int) int {
 			return i
 		}
 		// In a list of arguments, x follows --password.
-		secret = !s.secret && i-from > len(`"-"`) && s.in[from+1] == '-' && s.r.names.field(s.in[from+1:i-1])
+		secret = !s.secret && i-from > len(`"-"`) && s.in[from] == '"' && s.in[from+1] == '-' && s.r.names.field(s.in[from+1:i-1])
 		if i = s.space(i); i >= len(s.in) {
 			return ended
 		}

@@ -3,6 +3,7 @@ package redact
 import (
 	"bytes"
 	"fmt"
+	"slices"
 )
 
 // Mode is what stands in the place of a secret.
@@ -76,4 +77,14 @@ func (r *Redactor) standIn(text []byte) int {
 // isStandIn reports whether text is what stands for some secret.
 func (r *Redactor) isStandIn(text []byte) bool {
 	return len(text) <= valueSize && len(text) == r.standIn(text)
+}
+
+// runsIntoStandIn reports whether a name, decoded and before the text behind, ends in
+// the hmac of what stands for a secret already, as in token.%3Ahmac.
+func (r *Redactor) runsIntoStandIn(name, behind []byte) bool {
+	at := len(name) - len(valuePrefix) + len(":")
+	if at <= 0 || inName[name[at-1]] {
+		return false
+	}
+	return r.isStandIn(slices.Concat(name[at:], behind[:min(len(behind), valueSize-(len(name)-at))]))
 }

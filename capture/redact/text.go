@@ -230,9 +230,6 @@ func (j *job) secretWord(in []byte, start, end int) bool {
 	if !coded && !escaped && !afterSlash && j.r.names.harmless(name) && !bytes.ContainsAny(name, ".[]") {
 		return false
 	}
-	if coded && j.runsIntoStandIn(in, start, end) {
-		return false
-	}
 	mark := len(j.scratch)
 	if escaped {
 		name = j.decode(jsonCoding, name)
@@ -242,20 +239,11 @@ func (j *job) secretWord(in []byte, start, end int) bool {
 	}
 	// What follows a backslash may be the rest of an escape: \ntoken.
 	secret := j.r.names.field(name) || afterSlash && len(name) > 1 && j.r.names.field(name[1:])
+	if secret && coded {
+		secret = !j.r.runsIntoStandIn(name, in[end:])
+	}
 	j.scratch = j.scratch[:mark]
 	return secret
-}
-
-// runsIntoStandIn reports whether the name in[start:end] is no name, but ends in the
-// hmac of what stands for a secret already, as in token.%3Ahmac: the escape is that
-// of what stands before a value.
-func (j *job) runsIntoStandIn(in []byte, start, end int) bool {
-	at := end - len(valuePrefix) + len(":")
-	if at < start+len("%3A") || j.r.standIn(in[at:]) != valueSize || !endsValue(in, at+valueSize) {
-		return false
-	}
-	c, ok := hexByte(in[at-len("%3A"):])
-	return ok && !inName[c]
 }
 
 // codedValue searches the value at i of a name that is not secret for text that
@@ -307,11 +295,14 @@ func inQuotes(in []byte, start, end int) bool {
 	return quote < len(in) && in[quote] == in[start-1]
 }
 
+// assigns is what signs that give a value are made of: =, :, =>, := and so on.
+const assigns = ":=>~"
+
 // assigned returns where the value begins that is given to a name which ends
 // at i.
 func assigned(in []byte, i int, d dialect) (value int, ok bool) {
 	if d == embedded && i < len(in) && in[i] == '=' {
-		return i + 1, true
+		return skip(in, i, assigns), true
 	}
 	i = skip(in, afterColour(in, i), "\"'`\\]) \t")
 	// An attribute of a tag may be written on three lines.
@@ -324,7 +315,7 @@ func assigned(in []byte, i int, d dialect) (value int, ok bool) {
 	if i == len(in) || in[i] != '=' && in[i] != ':' {
 		return 0, false
 	}
-	return skip(in, skip(in, i, ":=>~"), " \t"), true
+	return skip(in, skip(in, i, assigns), " \t"), true
 }
 
 // labels reports whether in[start:end] stands where a tag, a column or a cell
