@@ -164,15 +164,21 @@ func (e *engine) Destruct() error {
 func (e *engine) close(ctx context.Context) {
 	e.closing.Do(func() {
 		defer unclosed.Delete(e)
-		err := e.pipeline.Close(ctx)
+		// Calls that cannot become records in time leave the store the time to
+		// commit those that have.
+		making, cancel := context.WithTimeout(ctx, closeTimeout/5*4)
+		defer cancel()
+		err := e.pipeline.Close(making)
 		select {
 		case <-e.opened:
-			if e.store != nil {
-				err = errors.Join(err, e.store.Close(ctx))
-				e.turn.Unlock()
-			}
 		case <-ctx.Done():
-			err = errors.Join(err, errOpening)
+		}
+		switch _, opening := e.current(); {
+		case e.ready.Load():
+			err = errors.Join(err, e.store.Close(ctx))
+			e.turn.Unlock()
+		default:
+			err = errors.Join(err, opening)
 		}
 		if err != nil {
 			e.log.Error("closing the audit store", slog.Any("error", err))

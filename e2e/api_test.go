@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/auditgate/auditgate/record"
 )
@@ -15,7 +16,7 @@ type page struct {
 	Logs     []*record.Record `json:"logs"`
 	Marker   string           `json:"marker"`
 	Complete bool             `json:"complete"`
-	Gaps     []json.RawMessage
+	Gaps     []*record.Record
 }
 
 // ask asks the audit API and returns status and body.
@@ -85,7 +86,7 @@ func (g *gateway) recordOf(requestID string) *record.Record {
 	var found []*record.Record
 	wait(g.t, "the call "+requestID+" is a record", func() bool {
 		found = g.list(url.Values{"request_id": {requestID}})
-		return len(found) > 0
+		return len(found) > 0 && found[0].Outcome != record.OutcomeInProgress
 	})
 	if len(found) > 1 {
 		g.t.Fatalf("the call %s is %d records", requestID, len(found))
@@ -107,13 +108,16 @@ func byID(t *testing.T, logs []*record.Record) map[string]*record.Record {
 	return m
 }
 
-// missing returns how many calls the gaps among the records count.
-func missing(t *testing.T, logs []*record.Record) (n uint64) {
+// missing returns how many calls the gaps count whose stretches touch what came
+// at from or later.
+func (g *gateway) missing(from time.Time) (n uint64) {
+	t := g.t
 	t.Helper()
-	for _, r := range logs {
-		if r.Outcome != record.OutcomeGap {
-			continue
-		}
+	query := url.Values{}
+	if !from.IsZero() {
+		query.Set("from", rfc3339(from))
+	}
+	for _, r := range g.page(query).Gaps {
 		if r.Gap == nil {
 			t.Errorf("record %s is a gap and says not of what", r.EventID)
 			continue

@@ -103,7 +103,7 @@ func (g *gateway) withHeader(t *testing.T, name, value string) *record.Record {
 	t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		for _, r := range g.all() {
-			if r.RequestHeaders.Get(name) == value {
+			if r.RequestHeaders.Get(name) == value && r.Outcome != record.OutcomeInProgress {
 				return r
 			}
 		}

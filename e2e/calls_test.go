@@ -176,10 +176,13 @@ func (g *gateway) check(name string, x exchange, got *record.Record) {
 		want.TraceID = "0af7651916cd43dd8448eb211c80319c"
 	}
 	plain := *got
+	if len(plain.Policy) != 16 {
+		t.Errorf("policy %q", plain.Policy)
+	}
 	if plain.Sequence == 0 || plain.Node == "" || plain.Boot == "" || plain.EndTime.Before(plain.Timestamp) {
 		t.Errorf("sequence %d, node %q, boot %q, end %v after %v: want all of them", plain.Sequence, plain.Node, plain.Boot, plain.EndTime, plain.Timestamp)
 	}
-	plain.Sequence, plain.Node, plain.Boot, plain.EndTime = 0, "", "", want.EndTime
+	plain.Sequence, plain.Node, plain.Boot, plain.Policy, plain.EndTime = 0, "", "", "", want.EndTime
 	plain.RequestHeaders, plain.ResponseHeaders = nil, nil
 	plain.RequestBody, plain.ResponseBody = record.Body{}, record.Body{}
 	if diff := cmp.Diff(want, &plain); diff != "" {

@@ -101,7 +101,7 @@ func TestActorIsKnownByCertificatePasswordOrClaim(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hash, err := g.command("hash-password", "--plaintext", "hello").Output()
+	hash, err := g.command("hash-password", "--algorithm", "bcrypt", "--bcrypt-cost", "4", "--plaintext", "hello").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
