@@ -83,10 +83,16 @@ func (g *gateway) all() []*record.Record {
 // recordOf waits for the record of the call whose request id is given.
 func (g *gateway) recordOf(requestID string) *record.Record {
 	g.t.Helper()
+	return g.recordWhen(requestID, func(r *record.Record) bool { return r.Outcome != record.OutcomeInProgress })
+}
+
+// recordWhen waits for the record of a call, finished or not, that is as asked.
+func (g *gateway) recordWhen(requestID string, is func(*record.Record) bool) *record.Record {
+	g.t.Helper()
 	var found []*record.Record
 	wait(g.t, "the call "+requestID+" is a record", func() bool {
 		found = g.list(url.Values{"request_id": {requestID}})
-		return len(found) > 0 && found[0].Outcome != record.OutcomeInProgress
+		return len(found) > 0 && is(found[0])
 	})
 	if len(found) > 1 {
 		g.t.Fatalf("the call %s is %d records", requestID, len(found))

@@ -167,7 +167,7 @@ func (c *cell) awaitBegin() {
 	if !c.captured {
 		return
 	}
-	r := c.gateway.in(c.t).recordOf(c.id)
+	r := c.gateway.in(c.t).recordWhen(c.id, func(r *record.Record) bool { return r.Outcome == record.OutcomeInProgress })
 	if r.Outcome != record.OutcomeInProgress || r.Success != record.SuccessUnknown {
 		c.t.Errorf("the call runs, and its record says %s, success %s", r.Outcome, r.Success)
 	}
