@@ -71,7 +71,7 @@ func (m *memory) Scan(ctx context.Context, q *record.Query) iter.Seq2[*record.Re
 					return
 				}
 			}
-			if !q.Match(r) {
+			if !q.Match(r) || !q.MatchWords(r) {
 				continue
 			}
 			c := *r
@@ -83,6 +83,16 @@ func (m *memory) Scan(ctx context.Context, q *record.Query) iter.Seq2[*record.Re
 			}
 		}
 	}
+}
+
+func (m *memory) Summarize(ctx context.Context, q *record.Query, t *store.Tally) error {
+	for r, err := range m.Scan(ctx, q) {
+		if err != nil {
+			return err
+		}
+		t.Add(r)
+	}
+	return nil
 }
 
 func after(id record.ID) record.ID {

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +20,16 @@ type Query struct {
 	Statuses  []StatusRange
 	Success   Success
 	URI       Pattern
+	Actions   []string     // a name or an alias; one that ends in "." is a prefix
+	Object    string       // its id or its name
+	UserIP    netip.Prefix // the zero Prefix: any
 	RequestID string
+	JobID     string
+	TraceID   string
+	TokenID   string
+	// Words must all stand somewhere in URI, query, headers or bodies, whole, as
+	// [EachWord] finds them. See MatchWords.
+	Words []string
 
 	// Scope is what the caller may see.
 	Scope Scope
@@ -66,8 +76,9 @@ func (s *Scope) IncludesSource(source string) bool {
 	return s.AllSources && !slices.Contains(s.Except, source)
 }
 
-// Match reports whether r is asked for: every condition holds, the range, the
-// scope, Before and UpTo among them.
+// Match reports whether r is asked for as far as can be told without the contents
+// of its bodies: every condition holds but that of Words, the range, the scope,
+// Before and UpTo among them.
 func (q *Query) Match(r *Record) bool {
 	switch {
 	case q.UpTo != 0 && r.Sequence > q.UpTo,
@@ -79,6 +90,12 @@ func (q *Query) Match(r *Record) bool {
 		len(q.Methods) > 0 && !slices.Contains(q.Methods, r.Method),
 		q.Success != "" && r.Success != q.Success,
 		q.RequestID != "" && r.RequestID != q.RequestID,
+		q.JobID != "" && r.JobID != q.JobID,
+		q.TraceID != "" && r.TraceID != q.TraceID,
+		q.TokenID != "" && r.TokenID != q.TokenID,
+		q.Object != "" && (r.Object == nil || r.Object.ID != q.Object && r.Object.Name != q.Object),
+		!q.matchAction(r),
+		!q.matchIP(r.UserIP),
 		!q.URI.Match(r.URI):
 		return false
 	}
@@ -90,6 +107,26 @@ func (q *Query) Match(r *Record) bool {
 	return len(q.Users) == 0 || slices.ContainsFunc(q.Users, func(u string) bool {
 		return u == r.UserID || u == r.UserName || u == r.UserEmail
 	})
+}
+
+func (q *Query) matchAction(r *Record) bool {
+	return len(q.Actions) == 0 || slices.ContainsFunc(q.Actions, func(a string) bool {
+		return matchName(a, r.Action) || slices.ContainsFunc(r.ActionAliases, func(alias string) bool { return matchName(a, alias) })
+	})
+}
+
+// matchName reports whether name is the one asked for, or begins with it where
+// that ends in a dot.
+func matchName(asked, name string) bool {
+	return name == asked || strings.HasSuffix(asked, ".") && strings.HasPrefix(name, asked)
+}
+
+func (q *Query) matchIP(ip string) bool {
+	if !q.UserIP.IsValid() {
+		return true
+	}
+	addr, err := netip.ParseAddr(ip)
+	return err == nil && q.UserIP.Contains(addr.Unmap().WithZone(""))
 }
 
 // Upper returns the ID below which all asked-for records lie, and whether

@@ -64,10 +64,12 @@ type Record struct {
 	Project        string `json:"project,omitempty"`
 	ClaimedProject string `json:"claimed_project,omitempty"`
 
-	// Action is what the call does, "unknown" where no rule names it.
-	Action      string  `json:"action,omitempty"`
-	Description string  `json:"description,omitempty"`
-	Success     Success `json:"success,omitempty"`
+	// Action is what the call does, "unknown" where no rule names it; ActionAliases
+	// are other words for that.
+	Action        string   `json:"action,omitempty"`
+	ActionAliases []string `json:"action_aliases,omitempty"`
+	Description   string   `json:"description,omitempty"`
+	Success       Success  `json:"success,omitempty"`
 
 	Method string `json:"method,omitempty"`
 	// URI is the path as the client sent it, escaped as it was; Query what
@@ -98,6 +100,11 @@ type Record struct {
 	TraceID string `json:"trace_id,omitempty"`
 
 	Object *Object `json:"object,omitempty"`
+
+	// JobID names the asynchronous operation that the call began or asked for, and
+	// Trigger what caused it.
+	JobID   string `json:"job_id,omitempty"`
+	Trigger string `json:"trigger,omitempty"`
 
 	RequestHeaders  Headers `json:"request_headers,omitempty"`
 	ResponseHeaders Headers `json:"response_headers,omitempty"`
@@ -131,6 +138,9 @@ type Actor struct {
 	// tells whether somebody checked: without it this is the client's word.
 	AuthMethod   string `json:"auth_method,omitempty"`
 	AuthVerified bool   `json:"auth_verified,omitempty"`
+	// TokenID is the keyed hash of the token that came with the call, the same for
+	// the same token.
+	TokenID string `json:"token_id,omitempty"`
 }
 
 // Known reports whether anything is known of the actor.

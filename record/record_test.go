@@ -17,15 +17,16 @@ func full() *record.Record {
 	id, _ := record.ParseID("019aa5d5-0180-7abc-8123-456789abcdef")
 	return &record.Record{
 		EventID: id, Timestamp: id.Time(), EndTime: id.Time().Add(12345 * time.Microsecond),
-		Source: "nova", Project: "p1", ClaimedProject: "p2", Action: "server.create", Description: "Create server a",
+		Source: "nova", Project: "p1", ClaimedProject: "p2", Action: "server.create", ActionAliases: []string{"create-vm", "boot"}, Description: "Create server a",
 		Success: record.SuccessYes, Method: "POST", URI: "/v2.1/servers", Query: "x=1", UpstreamURI: "/servers?x=1",
 		Host: "nova.example", Protocol: "HTTP/2.0", Status: 202, StatusSource: "error", Outcome: record.OutcomeComplete,
 		Actor: record.Actor{
 			UserID: "u1", UserName: "Zoë", UserEmail: "zoe@example.org", UserRoles: []string{"member", "reader"},
-			AuthMethod: "mtls", AuthVerified: true,
+			AuthMethod: "mtls", AuthVerified: true, TokenID: "7f00",
 		},
 		UserIP: "192.0.2.1", PeerIP: "127.0.0.1", UserAgent: "curl/8", RequestID: "req-1", TraceID: "4bf92f3577b34da6a3ce929d0e0e4736",
-		Object:          &record.Object{Type: "server", ID: "s1", Name: "a"},
+		Object: &record.Object{Type: "server", ID: "s1", Name: "a"},
+		JobID:  "j1", Trigger: "api",
 		RequestHeaders:  record.Headers{{Name: "Accept", Value: "a"}, {Name: "Accept", Value: "b"}, {Name: "Empty"}},
 		ResponseHeaders: record.Headers{{Name: "Server", Value: "x"}},
 		RequestTrailers: record.Headers{{Name: "Checksum", Value: "1"}}, ResponseTrailers: record.Headers{{Name: "Grpc-Status", Value: "0"}},
@@ -72,6 +73,7 @@ func TestFullRecordLeavesNothingOut(t *testing.T) {
 		"status_source", "outcome", "user_id", "user_name", "user_email", "user_roles", "auth_method", "auth_verified",
 		"user_ip", "peer_ip", "user_agent", "request_id", "trace_id", "object", "request_headers", "response_headers",
 		"request_body", "response_body", "request_body_info", "response_body_info", "redacted", "gap", "policy", "request_trailers", "response_trailers",
+		"action_aliases", "token_id", "job_id", "trigger",
 	} {
 		if _, ok := fields[name]; !ok {
 			t.Errorf("%s is missing", name)

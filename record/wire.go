@@ -51,6 +51,10 @@ const (
 	fieldPolicy          protowire.Number = 35
 	fieldRequestTrailers protowire.Number = 36 // as headers
 	fieldAnswerTrailers  protowire.Number = 37
+	fieldActionAlias     protowire.Number = 39 // repeated
+	fieldTokenID         protowire.Number = 40
+	fieldJobID           protowire.Number = 41
+	fieldTrigger         protowire.Number = 42
 	fieldAnnounced       protowire.Number = 38 // stands first, and is no part of a Record; see AppendAnnounced
 )
 
@@ -67,6 +71,9 @@ func (r *Record) AppendMeta(dst []byte) []byte {
 		dst = appendString(dst, f.number, *f.value)
 	}
 	dst = appendInt(dst, fieldStatus, uint64(r.Status))
+	for _, alias := range r.ActionAliases {
+		dst = appendString(dst, fieldActionAlias, alias)
+	}
 	for _, role := range r.UserRoles {
 		dst = appendString(dst, fieldUserRole, role)
 	}
@@ -115,6 +122,8 @@ func (r *Record) SetMeta(id ID, meta []byte) error {
 			r.Status = int(number)
 		case fieldAuthVerified:
 			r.AuthVerified = number != 0
+		case fieldActionAlias:
+			r.ActionAliases = append(r.ActionAliases, string(data))
 		case fieldUserRole:
 			r.UserRoles = append(r.UserRoles, string(data))
 		case fieldRedacted:
@@ -160,7 +169,7 @@ type stringField struct {
 
 // stringFields pairs each plain text field with its number, for writing and
 // for reading.
-func (r *Record) stringFields() [24]stringField {
+func (r *Record) stringFields() [27]stringField {
 	return [...]stringField{
 		{fieldSource, &r.Source},
 		{fieldProject, &r.Project},
@@ -186,6 +195,9 @@ func (r *Record) stringFields() [24]stringField {
 		{fieldRequestID, &r.RequestID},
 		{fieldTraceID, &r.TraceID},
 		{fieldPolicy, &r.Policy},
+		{fieldTokenID, &r.TokenID},
+		{fieldJobID, &r.JobID},
+		{fieldTrigger, &r.Trigger},
 	}
 }
 

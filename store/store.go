@@ -67,6 +67,11 @@ type Store interface {
 	// one that wraps ErrCorrupt or ErrClosed.
 	Scan(ctx context.Context, q *record.Query) iter.Seq2[*record.Record, error]
 
+	// Summarize counts in t the records and begin entries that Scan would yield for q.
+	// With [InterruptedError] the budget ran out: what is counted is newer than At,
+	// and the same q with Before set to it counts the rest.
+	Summarize(ctx context.Context, q *record.Query, t *Tally) error
+
 	// Get returns one committed record, bodies included, or else the begin entry
 	// of that ID, or ErrNotFound.
 	Get(ctx context.Context, id record.ID) (*record.Record, error)

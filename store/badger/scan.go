@@ -75,9 +75,15 @@ func (s *Store) scan(ctx context.Context, q record.Query, yield func(*record.Rec
 		if !q.Match(r) {
 			continue
 		}
-		if q.Bodies {
+		if q.Bodies || len(q.Words) > 0 {
 			if err := row.readBodies(r); err != nil {
 				return err
+			}
+			if !q.MatchWords(r) {
+				continue
+			}
+			if !q.Bodies {
+				r.RequestBody.Content, r.ResponseBody.Content = nil, nil
 			}
 		}
 		paused := time.Now()

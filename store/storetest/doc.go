@@ -45,6 +45,7 @@ func Run(t *testing.T, open Open) {
 		{"LongCallsStayInOrder", longCallsStayInOrder},
 		{"FiltersFindWhatTheModelFinds", filtersFindWhatTheModelFinds},
 		{"ScopeHides", scopeHides},
+		{"SummariesCountWhatScansFind", summariesCount},
 		{"PagesAreASnapshotWhileWritersGoOn", pagesAreASnapshot},
 		{"ScanIsASnapshot", scanIsASnapshot},
 		{"ScanEndsWithItsContext", scanEndsWithItsContext},

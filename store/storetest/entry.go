@@ -124,7 +124,7 @@ func beginEntriesAreFiltered(t *testing.T, open Open) {
 			Pack(t, s)
 		}
 	}
-	model := List(t, s, record.Query{Scope: Everything})
+	model := List(t, s, record.Query{Scope: Everything, Bodies: true})
 	if len(model) != 300 {
 		t.Fatalf("%d calls are listed, want 300", len(model))
 	}
@@ -137,7 +137,7 @@ func beginEntriesAreFiltered(t *testing.T, open Open) {
 			c.narrow(&q, rng, model[rng.IntN(len(model))])
 			var want []record.ID
 			for _, r := range model {
-				if q.Match(r) {
+				if q.Match(r) && q.MatchWords(r) {
 					want = append(want, r.EventID)
 				}
 			}

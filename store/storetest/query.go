@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -43,6 +44,27 @@ var conditions = []struct {
 	}},
 	{"request id", func(q *record.Query, _ *rand.Rand, r *record.Record) { q.RequestID = r.RequestID }},
 	{"request id of nobody", func(q *record.Query, _ *rand.Rand, _ *record.Record) { q.RequestID = "nobody" }},
+	{"action", func(q *record.Query, _ *rand.Rand, r *record.Record) { q.Actions = []string{"nothing", r.Action} }},
+	{"action by alias", func(q *record.Query, _ *rand.Rand, _ *record.Record) { q.Actions = []string{"create-vm"} }},
+	{"action prefix", func(q *record.Query, _ *rand.Rand, _ *record.Record) { q.Actions = []string{"server."} }},
+	{"no action prefix", func(q *record.Query, _ *rand.Rand, _ *record.Record) { q.Actions = []string{"server"} }},
+	{"object id", func(q *record.Query, _ *rand.Rand, r *record.Record) { q.Object = objectOf(r).ID }},
+	{"object name", func(q *record.Query, _ *rand.Rand, r *record.Record) { q.Object = objectOf(r).Name }},
+	{"address", func(q *record.Query, _ *rand.Rand, r *record.Record) { q.UserIP = prefixOf(r, 32) }},
+	{"network", func(q *record.Query, _ *rand.Rand, r *record.Record) {
+		q.UserIP = prefixOf(r, 9)
+	}},
+	{"job", func(q *record.Query, _ *rand.Rand, r *record.Record) { q.JobID = r.JobID }},
+	{"trace", func(q *record.Query, _ *rand.Rand, r *record.Record) { q.TraceID = r.TraceID }},
+	{"token", func(q *record.Query, _ *rand.Rand, r *record.Record) { q.TokenID = r.TokenID }},
+	{"word of a body", func(q *record.Query, rng *rand.Rand, r *record.Record) {
+		words := record.Words(string(r.ResponseBody.Content) + " nothing")
+		q.Words = []string{words[rng.IntN(len(words))]}
+	}},
+	{"words of all parts", func(q *record.Query, _ *rand.Rand, r *record.Record) {
+		q.Words = record.Words(r.URI + " state " + r.RequestHeaders.Get("Authorization"))
+	}},
+	{"part of a word", func(q *record.Query, _ *rand.Rand, _ *record.Record) { q.Words = []string{"stat"} }},
 	{"project", func(q *record.Query, _ *rand.Rand, r *record.Record) {
 		q.Scope = record.Scope{Projects: []string{r.Project, "beta"}, AllSources: true}
 	}},
@@ -69,7 +91,7 @@ func filtersFindWhatTheModelFinds(t *testing.T, open Open) {
 			t.Helper()
 			var want []*record.Record
 			for _, r := range model {
-				if q.Match(r) {
+				if q.Match(r) && q.MatchWords(r) {
 					want = append(want, r)
 				}
 			}
@@ -135,4 +157,20 @@ func scopeHides(t *testing.T, open Open) {
 			}
 		}
 	})
+}
+
+func objectOf(r *record.Record) record.Object {
+	if r.Object == nil {
+		return record.Object{ID: "nothing", Name: "nobody"}
+	}
+	return *r.Object
+}
+
+// prefixOf is the network of so many bits that the client of r is in.
+func prefixOf(r *record.Record, bits int) netip.Prefix {
+	addr, err := netip.ParseAddr(r.UserIP)
+	if err != nil {
+		addr = netip.IPv4Unspecified()
+	}
+	return netip.PrefixFrom(addr, bits).Masked()
 }

@@ -69,6 +69,15 @@ func (m *Records) At(id record.ID) *record.Record {
 		ResponseBody: m.body(2 << 10),
 		Redacted:     []string{"request_headers:Authorization"},
 	}
+	if m.rng.IntN(3) == 0 { // what a rule has named
+		r.Action = m.pick("server.create", "server.delete", "image.upload")
+		r.Object = &record.Object{Type: m.pick("server", "image"), ID: m.word(32), Name: "name " + strconv.Itoa(m.rng.IntN(1000))}
+		r.JobID, r.TraceID = "job-"+strconv.Itoa(m.rng.IntN(1000)), m.word(32)
+		r.TokenID = m.word(32)
+		if r.Action == "server.create" {
+			r.ActionAliases = []string{"create-vm"}
+		}
+	}
 	if status >= 400 {
 		r.Success = record.SuccessNo
 	}
