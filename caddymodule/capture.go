@@ -75,11 +75,16 @@ type Capture struct {
 	// 2 is `demo` in `/v1/demo/servers`. Instead of `project`.
 	ProjectPath int `json:"project_path,omitempty"`
 
+	// What the calls do: the first action that matches names a call. At most 1,000,
+	// 64 of them with matchers. Default: every action is `unknown`.
+	Actions []Action `json:"actions,omitempty"`
+
 	// What is secret, beside what always is.
 	Redact *Redaction `json:"redact,omitempty"`
 
 	app    *App
 	policy policy
+	namer  *namer
 	// rules are made on the first call: what is only validated makes no keys.
 	rules func() (*capture.Rules, error)
 	// ledger is that of the engine that took the last call.
@@ -102,6 +107,9 @@ func (c *Capture) Provision(ctx caddy.Context) (err error) {
 	if err := c.policy.provision(ctx, c); err != nil {
 		return err
 	}
+	if c.namer, err = newNamer(ctx, c); err != nil {
+		return err
+	}
 	if c.app, err = appOf(ctx); err != nil {
 		return err
 	}
@@ -117,6 +125,9 @@ func (c *Capture) Provision(ctx caddy.Context) (err error) {
 		rules := &capture.Rules{
 			Source: c.Source, Redactor: redactor, Policy: c.policy.id,
 			RequestBody: c.requestBody(), ResponseBody: c.responseBody(), StreamBody: c.streamBody(),
+		}
+		if c.namer != nil {
+			rules.Namer = c.namer.Namer
 		}
 		if n := c.ProjectPath; n > 0 {
 			rules.Project = func(path string) string { return segment(path, n) }
@@ -166,13 +177,16 @@ func (c *Capture) check() error {
 	if err := checkLevels(c.Levels); err != nil {
 		return err
 	}
+	if err := checkActions(c.Actions); err != nil {
+		return err
+	}
 	return c.Redact.check()
 }
 
 // hasRules reports whether c says more than its source.
 func (c *Capture) hasRules() bool {
 	return len(c.Levels) > 0 || c.RequestBody != nil || c.ResponseBody != nil || c.StreamBody != nil ||
-		c.Project != "" || c.ProjectPath > 0 || c.Redact != nil
+		c.Project != "" || c.ProjectPath > 0 || c.Redact != nil || len(c.Actions) > 0
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
@@ -190,7 +204,8 @@ func (c *Capture) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return next.ServeHTTP(w, r)
 	}
 	bodies := c.policy.body(r)
-	facts := func(ending capture.Ending) capture.Facts { return c.factsOf(r, ending) }
+	matched := c.namer.match(r)
+	facts := func(ending capture.Ending) capture.Facts { return c.factsOf(r, ending, matched) }
 	if joins {
 		x.Join(rules, levels, bodies, facts)
 		return answer(x, w, r, next)

@@ -12,7 +12,9 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/auditgate/auditgate/capture"
+	"github.com/auditgate/auditgate/capture/naming"
 	"github.com/auditgate/auditgate/capture/redact"
+	"github.com/auditgate/auditgate/record"
 )
 
 // explanation is what becomes of a call.
@@ -43,9 +45,11 @@ type explainedRules struct {
 	ResponseBody int              `json:"response_body"`
 	StreamBody   int              `json:"stream_body"`
 	// Bodies is the rule for bodies that holds, `off` or `on`.
-	Bodies    string             `json:"bodies,omitempty"`
-	BodyLines []string           `json:"body_lines,omitempty"`
-	Project   string             `json:"project,omitempty"`
+	Bodies    string   `json:"bodies,omitempty"`
+	BodyLines []string `json:"body_lines,omitempty"`
+	Project   string   `json:"project,omitempty"`
+	// Action is what the call does, as far as method, path and matchers tell.
+	Action    string             `json:"action,omitempty"`
 	Policy    string             `json:"policy"`
 	Redaction explainedRedaction `json:"redaction"`
 }
@@ -125,6 +129,11 @@ func (c call) rules(m met, path string, origins map[string][]origin) (*explained
 	}
 	if n := m.capture.ProjectPath; n > 0 {
 		e.Project = segment(path, n)
+	}
+	if n := m.capture.namer; n != nil {
+		r := &record.Record{Method: c.method, URI: path}
+		n.Name(r, naming.Call{Matched: m.matched})
+		e.Action = r.Action
 	}
 	if i := m.body; i >= 0 {
 		e.Bodies = p.bodies[i].Body
@@ -214,6 +223,7 @@ func (c *explainedRules) print(line func(name, text string)) {
 	}
 	line("bodies", c.bodies())
 	line("project", c.Project)
+	line("action", c.Action)
 	line("policy", c.Policy)
 	x := c.Redaction
 	line("redaction", x.Mode+"; found by its look: "+cmp.Or(strings.Join(x.Values, " "), "nothing"))

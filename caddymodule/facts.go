@@ -16,8 +16,8 @@ import (
 )
 
 // factsOf gathers what Caddy knows of a call, which has been handled if ending
-// says so.
-func (c *Capture) factsOf(r *http.Request, ending capture.Ending) (f capture.Facts) {
+// says so. matched are the matchers of actions that held before.
+func (c *Capture) factsOf(r *http.Request, ending capture.Ending, matched uint64) (f capture.Facts) {
 	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if ok && (r.URL.Path != original.URL.Path || r.URL.RawPath != original.URL.RawPath || r.URL.RawQuery != original.URL.RawQuery) {
 		f.UpstreamURI = r.URL.RequestURI()
@@ -27,6 +27,7 @@ func (c *Capture) factsOf(r *http.Request, ending capture.Ending) (f capture.Fac
 		return f
 	}
 	f.Actor = actorOf(r.TLS, repl)
+	f.Naming = c.namer.known(repl, matched)
 	if ending.Err != nil || ending.Panic != nil {
 		_, f.Proxied = repl.Get("http.reverse_proxy.duration") // which the proxy sets when it is through
 	}

@@ -19,6 +19,7 @@ import (
 //		response_body <size>
 //		stream_body   <size>
 //		project       <placeholder> | path <n>
+//		action        <name> { … }                                          # repeatable, see parseAction
 //		redact {
 //			headers <name…>
 //			fields  <name…>
@@ -53,10 +54,12 @@ func parseCapture(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 			b.once(func() error { c.StreamBody = new(int64); return size(d, c.StreamBody, 0) })
 		case "project":
 			b.once(func() error { return parseProject(d, c) })
+		case "action":
+			b.try(func() error { return parseAction(h, c) })
 		case "redact":
 			b.once(func() error { return parseRedact(h, c, &at) })
 		default:
-			b.unknown("level", "request_body", "response_body", "stream_body", "project", "redact")
+			b.unknown("level", "request_body", "response_body", "stream_body", "project", "action", "redact")
 		}
 		b.check(c.check)
 	}

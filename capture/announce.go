@@ -65,10 +65,11 @@ func (p *Pipeline) announce(w *worker, x *Exchange) {
 	}
 	// The exchange goes on, and a worker will want them as they are.
 	s.request, s.response = slices.Clone(x.headers), slices.Clone(s.response)
-	w.describe(x, s)
+	redactor := w.describe(x, s)
 	w.r.Success, w.r.Outcome = record.SuccessUnknown, record.OutcomeInProgress
 	w.r.RequestBody = x.uploaded().soFar(s.request)
 	w.r.ResponseBody = x.response.soFar(s.response)
+	name(&w.r, s.rules, s.facts, redactor)
 	x.announced = x.ledger.Announce(&w.r) == nil
 }
 

@@ -1,6 +1,9 @@
 package capture
 
-import "github.com/auditgate/auditgate/record"
+import (
+	"github.com/auditgate/auditgate/capture/naming"
+	"github.com/auditgate/auditgate/record"
+)
 
 // Ledger counts the calls of one source and takes their records.
 type Ledger interface {
@@ -41,6 +44,9 @@ type Facts struct {
 	// UpstreamURI is path and query as the component got them, where they
 	// differ from what the client sent.
 	UpstreamURI string
+	// Naming is what the namer of the rules knows beside the record. Its values are
+	// as the server has them: secrets are taken out later.
+	Naming naming.Call
 	// Proxied tells, of a call that failed, that it was passed on to a component
 	// or should have been.
 	Proxied bool

@@ -3,6 +3,7 @@ package capture
 import (
 	"fmt"
 
+	"github.com/auditgate/auditgate/capture/naming"
 	"github.com/auditgate/auditgate/capture/redact"
 )
 
@@ -21,6 +22,8 @@ type Rules struct {
 	// Project returns the project that the path of a call names, as its client sent
 	// it: what is said of a call before its facts are gathered. Nil: not known yet.
 	Project func(path string) string
+	// Namer says what a call does. Nil: every action is unknown.
+	Namer *naming.Namer
 	// Policy is what the records of such calls say in their Policy.
 	Policy string
 }

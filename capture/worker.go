@@ -9,12 +9,10 @@ import (
 	"strings"
 
 	"github.com/auditgate/auditgate/capture/identity"
+	"github.com/auditgate/auditgate/capture/naming"
 	"github.com/auditgate/auditgate/capture/redact"
 	"github.com/auditgate/auditgate/record"
 )
-
-// unknownAction is the action of a call that no rule names.
-const unknownAction = "unknown"
 
 // worker makes records, one at a time.
 type worker struct{ r record.Record }
@@ -59,7 +57,31 @@ func (w *worker) record(x *Exchange, level Level) *record.Record {
 	r.RequestBody, r.Redacted = m.body(redactor, r.Redacted)
 	m.side, m.name, m.headers, m.kind, m.withheld = &x.response.side, "response_body", r.ResponseHeaders, responseType, refused(Full)
 	r.ResponseBody, r.Redacted = m.body(redactor, r.Redacted)
+	name(r, x.rules, x.facts, redactor)
 	return r
+}
+
+// name says in r what its call does, as far as r tells by now.
+func name(r *record.Record, rules *Rules, facts Facts, redactor *redact.Redactor) {
+	if rules.Namer == nil {
+		return
+	}
+	known := naming.Call{Matched: facts.Naming.Matched}
+	names := rules.Namer.Placeholders()
+	for i, value := range facts.Naming.Values {
+		if i == len(names) {
+			break // the rules are those of another capture
+		}
+		if header, ok := strings.CutPrefix(names[i], "http.request.header."); ok {
+			one := record.Headers{{Name: header, Value: value}}
+			_ = redactor.Headers(one, "", nil)
+			value = one[0].Value
+		} else if value != "" {
+			value, _ = redactor.URL(value, "", nil)
+		}
+		known.Values = append(known.Values, value)
+	}
+	rules.Namer.Name(r, known)
 }
 
 // describe puts into the worker's record what is known of an exchange but for
@@ -68,7 +90,7 @@ func (w *worker) describe(x *Exchange, s seen) *redact.Redactor {
 	redactor, redacted := s.rules.Redactor, w.r.Redacted[:0]
 	w.r = record.Record{
 		EventID: x.ID, Timestamp: x.ID.Time(),
-		Source: s.rules.Source, Action: unknownAction, Policy: s.rules.Policy,
+		Source: s.rules.Source, Action: naming.Unknown, Policy: s.rules.Policy,
 		Method: x.method, Host: x.host, Protocol: x.protocol, Status: s.status, StatusSource: s.source,
 		UserIP: x.client, PeerIP: x.peer,
 		RequestHeaders: s.request, ResponseHeaders: s.response,

@@ -1,0 +1,266 @@
+package naming
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/auditgate/auditgate/record"
+)
+
+// Unknown is the action of a call that no rule names.
+const Unknown = "unknown"
+
+// The bounds of rules.
+const (
+	MaxRules    = 20_000 // of one Namer, those of OpenAPI files and presets too
+	MaxMatchers = 64     // rules with a matcher
+	MaxName     = 128    // bytes of the name of an action, or of an alias
+)
+
+// Rule names the calls that match.
+type Rule struct {
+	// Name is the action, such as server.create. Required.
+	Name string
+	// Matches are the calls that are meant: any of them. None: those that Matcher
+	// says, and without one too every call.
+	Matches []Match
+	// Matcher, from 1, is the number of a matcher that must hold as well, see
+	// [Call]; 0: none.
+	Matcher int
+	// Key must be the name of the first member of the JSON object in the request's
+	// body, as in {"reboot": …}; empty: any body.
+	Key string
+	// Aliases are other words for the action.
+	Aliases []string
+	// Object is what the call acts on: templates.
+	Object Object
+	// Description says in words what the call does: a template.
+	Description string
+	// Success is a template whose text tells whether the call did what was asked,
+	// where its status alone does not: Want is what it is then. Empty: the status tells.
+	Success, Want string
+}
+
+// Match is a method and the shape of a path: `:name` is one segment, `*` any one
+// segment, a last `/*` the rest.
+type Match struct {
+	Method string // `*` or empty for any
+	Path   string
+}
+
+// Object are the templates of type, id and name of an object. One whose id and
+// name come to nothing is left out.
+type Object struct{ Type, ID, Name string }
+
+// Call is what is known of a call beside its record.
+type Call struct {
+	// Matched are the matchers that held, the first in the lowest bit.
+	Matched uint64
+	// Values are those of [Namer.Placeholders], in that order, free of secrets.
+	Values []string
+}
+
+// Namer names calls. It may be used from many goroutines.
+type Namer struct {
+	rules    []compiled
+	tree     node
+	foreigns []string
+}
+
+// compiled is a rule, read.
+type compiled struct {
+	name, key, want      string
+	aliases              []string
+	matcher              uint64 // its bit, 0 for none
+	object               [3]template
+	description, success template
+	pointers             [2][]pointer // into the request's and the response's body
+	hasObject, judges    bool
+}
+
+// builder is what reading a rule needs to know.
+type builder struct {
+	foreigns []string
+	names    map[string]bool // of segments, in the rule that is being read
+	pointers [2][]pointer
+}
+
+// New returns the namer of rules, of which the first that matches wins. An error
+// says which rule is wrong, and how.
+func New(rules []Rule) (*Namer, error) {
+	if len(rules) > MaxRules {
+		return nil, fmt.Errorf("%d rules name actions: want %d at most", len(rules), MaxRules)
+	}
+	n := &Namer{}
+	b := &builder{}
+	for i := range rules {
+		if err := n.add(b, &rules[i]); err != nil {
+			return nil, fmt.Errorf("action %s: %w", cmp.Or(rules[i].Name, "without a name"), err)
+		}
+	}
+	n.foreigns = b.foreigns
+	return n, nil
+}
+
+// Placeholders are those of the server that templates name, without braces.
+func (n *Namer) Placeholders() []string { return n.foreigns }
+
+func (n *Namer) add(b *builder, r *Rule) error {
+	c := compiled{name: r.Name, key: r.Key, want: r.Want, aliases: r.Aliases}
+	for _, name := range append([]string{r.Name}, r.Aliases...) {
+		switch {
+		case name == "" || len(name) > MaxName || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }):
+			return fmt.Errorf("%q is no name of an action: want 1 to %d bytes without spaces, such as server.create", name, MaxName)
+		case strings.HasSuffix(name, "."):
+			return fmt.Errorf("%q ends in a dot, which asks for a prefix where actions are looked for", name)
+		}
+	}
+	if r.Matcher > MaxMatchers {
+		return fmt.Errorf("more than %d rules have a matcher", MaxMatchers)
+	}
+	if r.Matcher > 0 {
+		c.matcher = 1 << (r.Matcher - 1)
+	}
+	b.names, b.pointers = map[string]bool{}, [2][]pointer{}
+	matches := r.Matches
+	if len(matches) == 0 {
+		matches = []Match{{Path: "/*"}}
+	}
+	for _, m := range matches {
+		p, err := parsePattern(m.Path)
+		if err != nil {
+			return fmt.Errorf("match: %w", err)
+		}
+		if err := n.match(b, m.Method, p); err != nil {
+			return err
+		}
+	}
+	return n.compile(b, c, r)
+}
+
+// match puts one shape of the rule to come into the tree.
+func (n *Namer) match(b *builder, method string, p pattern) error {
+	if method == "*" {
+		method = ""
+	}
+	if method != strings.ToUpper(method) || strings.ContainsAny(method, "/ :") {
+		return fmt.Errorf("match: %q is no method: want one such as GET, or * for any", method)
+	}
+	for _, s := range p.segments {
+		b.names[s.name] = s.name != "" || b.names[s.name]
+	}
+	n.tree.add(p, entry{rule: len(n.rules), method: method})
+	return nil
+}
+
+// compile reads the templates of a rule whose shapes are in the tree.
+func (n *Namer) compile(b *builder, c compiled, r *Rule) (err error) {
+	for i, text := range [...]string{r.Object.Type, r.Object.ID, r.Object.Name} {
+		if c.object[i], err = b.parse(text); err != nil {
+			return fmt.Errorf("object: %w", err)
+		}
+		c.hasObject = c.hasObject || text != ""
+	}
+	if c.description, err = b.parse(r.Description); err != nil {
+		return fmt.Errorf("description: %w", err)
+	}
+	if c.judges = r.Success != ""; c.judges && r.Want == "" {
+		return errors.New("success: want a placeholder and the value that means success, as in `success {audit.res.json./ok} true`")
+	}
+	if c.success, err = b.parse(r.Success); err != nil {
+		return fmt.Errorf("success: %w", err)
+	}
+	c.pointers = b.pointers
+	n.rules = append(n.rules, c)
+	return nil
+}
+
+// call is one call that is being named.
+type call struct {
+	record *record.Record
+	path   []string
+	values []string
+
+	rule   *compiled
+	names  []segment // of the shape that matched
+	bodies [2]values // of the pointers, by body
+	form   url.Values
+}
+
+// named returns the segment of that name.
+func (c *call) named(name string) (string, bool) {
+	for i := range c.names {
+		if c.names[i].name == name && i < len(c.path) {
+			return c.names[i].value(c.path[i]), true
+		}
+	}
+	return "", false
+}
+
+// Find returns the number of the rule, from 0 in the order given, that names the
+// call of r, or -1.
+func (n *Namer) Find(r *record.Record, matched uint64) int {
+	e, ok := n.find(r, segments(r.URI), matched)
+	if !ok {
+		return -1
+	}
+	return e.rule
+}
+
+func (n *Namer) find(r *record.Record, path []string, matched uint64) (best entry, ok bool) {
+	found := n.tree.find(nil, r.Method, path)
+	slices.SortFunc(found, func(a, b entry) int { return cmp.Compare(a.rule, b.rule) })
+	key, peeked := "", false
+	for _, e := range found {
+		rule := &n.rules[e.rule]
+		if rule.matcher != 0 && rule.matcher&matched == 0 {
+			continue
+		}
+		if rule.key != "" {
+			if !peeked {
+				key, peeked = firstKey(r.RequestBody.Content), true
+			}
+			if rule.key != key {
+				continue
+			}
+		}
+		return e, true
+	}
+	return best, false
+}
+
+// Name says in r, which is final but for that, what its call does. What no rule
+// names is [Unknown].
+func (n *Namer) Name(r *record.Record, known Call) {
+	r.Action = Unknown
+	c := &call{record: r, path: segments(r.URI), values: known.Values}
+	e, ok := n.find(r, c.path, known.Matched)
+	if !ok {
+		return
+	}
+	rule := &n.rules[e.rule]
+	c.rule, c.names = rule, e.names
+	r.Action, r.ActionAliases = rule.name, rule.aliases
+	if rule.hasObject {
+		var o record.Object
+		o.Type, _ = rule.object[0].fill(c)
+		o.ID, _ = rule.object[1].fill(c)
+		o.Name, _ = rule.object[2].fill(c)
+		if o.ID != "" || o.Name != "" {
+			r.Object = &o
+		}
+	}
+	r.Description, _ = rule.description.fill(c)
+	if rule.judges && r.Success == record.SuccessYes {
+		switch text, found := rule.success.fill(c); {
+		case !found:
+			r.Success = record.SuccessUnknown
+		case text != rule.want:
+			r.Success = record.SuccessNo
+		}
+	}
+}

@@ -1,0 +1,199 @@
+package naming
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// The bounds of a pattern.
+const (
+	maxPattern  = 1024 // bytes
+	maxSegments = 64
+)
+
+// segment is one segment of a pattern: what begins and what ends it, and whether
+// there may be anything in between, which has a name or none.
+type segment struct {
+	prefix, suffix string
+	open           bool
+	name           string
+}
+
+// pattern is the shape of a path.
+type pattern struct {
+	segments []segment
+	rest     bool // and what follows them
+}
+
+// parsePattern reads a path in which `:name` is any one segment, `*` one without a
+// name, and a last `/*` the rest.
+func parsePattern(text string) (p pattern, err error) {
+	return readPattern(text, func(part string) (segment, error) {
+		switch {
+		case part == "*":
+			return segment{open: true}, nil
+		case strings.HasPrefix(part, ":"):
+			if part == ":" {
+				return segment{}, errors.New("a segment `:` has no name")
+			}
+			return segment{open: true, name: part[1:]}, nil
+		case strings.ContainsAny(part, "*{}"):
+			return segment{}, fmt.Errorf("segment %q: want `:name` or `*` for any one segment", part)
+		}
+		return segment{prefix: part}, nil
+	})
+}
+
+// parseTemplate reads a path as OpenAPI writes it: `{name}` is what stands there
+// within one segment.
+func parseTemplate(text string) (pattern, error) {
+	return readPattern(text, func(part string) (segment, error) {
+		prefix, rest, open := strings.Cut(part, "{")
+		if !open {
+			return segment{prefix: part}, nil
+		}
+		name, _, closed := strings.Cut(rest, "}")
+		if !closed || name == "" {
+			return segment{}, fmt.Errorf("segment %q: want {name}", part)
+		}
+		// Of several parameters in one segment the first counts.
+		return segment{prefix: prefix, suffix: rest[strings.LastIndexByte(rest, '}')+1:], open: true, name: name}, nil
+	})
+}
+
+func readPattern(text string, read func(string) (segment, error)) (p pattern, err error) {
+	if !strings.HasPrefix(text, "/") {
+		return p, fmt.Errorf("path %q: want one that begins with /", text)
+	}
+	if len(text) > maxPattern {
+		return p, fmt.Errorf("path of %d bytes: want %d at most", len(text), maxPattern)
+	}
+	text, p.rest = strings.CutSuffix(text, "/*")
+	names := map[string]bool{}
+	for _, part := range split(text) {
+		s, err := read(part)
+		if err != nil {
+			return p, fmt.Errorf("path %q: %w", text, err)
+		}
+		if names[s.name] {
+			return p, fmt.Errorf("path %q: %q stands there twice", text, s.name)
+		}
+		names[s.name] = s.name != ""
+		p.segments = append(p.segments, s)
+	}
+	if len(p.segments) > maxSegments {
+		return p, fmt.Errorf("path %q has %d segments: want %d at most", text, len(p.segments), maxSegments)
+	}
+	return p, nil
+}
+
+// split takes a path apart at its slashes. One at its end does not count: what is
+// found at /servers is mostly found at /servers/ too.
+func split(path string) []string {
+	if path = strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/"); path == "" {
+		return nil
+	}
+	return strings.Split(path, "/")
+}
+
+// segments returns the segments of an escaped path as the component reads them.
+// Of very long ones the end is left out, which no pattern reaches.
+func segments(path string) []string {
+	parts := split(path)
+	parts = parts[:min(len(parts), maxSegments+1)]
+	for i, part := range parts {
+		if plain, err := url.PathUnescape(part); err == nil {
+			parts[i] = plain
+		}
+	}
+	return parts
+}
+
+// takes reports whether s is the shape of a segment.
+func (s *segment) takes(part string) bool {
+	return len(part) >= len(s.prefix)+len(s.suffix)+1 && strings.HasPrefix(part, s.prefix) && strings.HasSuffix(part, s.suffix)
+}
+
+// value cuts out of a segment what the pattern leaves open.
+func (s *segment) value(part string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(part, s.prefix), s.suffix)
+}
+
+// node is a place in the tree of all patterns.
+type node struct {
+	literal map[string]*node
+	open    []edge  // in the order in which they came
+	end     []entry // of patterns that end here
+	rest    []entry // of those whose rest begins here
+}
+
+type edge struct {
+	segment
+	to *node
+}
+
+// entry is one line `match` of one rule.
+type entry struct {
+	rule   int
+	method string // "" for any
+	names  []segment
+}
+
+func (n *node) add(p pattern, e entry) {
+	e.names = p.segments
+	for _, s := range p.segments {
+		n = n.next(s)
+	}
+	if p.rest {
+		n.rest = append(n.rest, e)
+	} else {
+		n.end = append(n.end, e)
+	}
+}
+
+func (n *node) next(s segment) *node {
+	if !s.open {
+		if n.literal == nil {
+			n.literal = map[string]*node{}
+		}
+		if n.literal[s.prefix] == nil {
+			n.literal[s.prefix] = new(node)
+		}
+		return n.literal[s.prefix]
+	}
+	for _, e := range n.open {
+		if e.prefix == s.prefix && e.suffix == s.suffix {
+			return e.to
+		}
+	}
+	to := new(node)
+	n.open = append(n.open, edge{s, to})
+	return to
+}
+
+// find appends the entries whose pattern and method are those of a call.
+func (n *node) find(found []entry, method string, path []string) []entry {
+	take := func(entries []entry) {
+		for _, e := range entries {
+			if e.method == "" || e.method == method {
+				found = append(found, e)
+			}
+		}
+	}
+	take(n.rest)
+	if len(path) == 0 {
+		take(n.end)
+		return found
+	}
+	if to := n.literal[path[0]]; to != nil {
+		found = to.find(found, method, path[1:])
+	}
+	for i := range n.open {
+		if n.open[i].takes(path[0]) {
+			found = n.open[i].to.find(found, method, path[1:])
+		}
+	}
+	return found
+}
