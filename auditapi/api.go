@@ -68,7 +68,8 @@ type Config struct {
 	Audit func(*record.Record)
 	// Redact takes the secrets out of a value that goes into such a record: "uri",
 	// "user_agent", "request_id", "host", "project", and each parameter of a
-	// listing under its own name. Nil: values are kept as they are.
+	// listing under its own name; of "q", whose words may be anything, nothing may
+	// be left that can be read. Nil: values are kept as they are.
 	Redact func(name, value string) string
 	// ClientIP returns the address of the client as far as trusted proxies tell;
 	// nil: that of the connection.

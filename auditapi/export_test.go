@@ -11,11 +11,15 @@ const PageBuffer = pageBuffer
 
 // Canonical reads the parameters of a listing and returns the canonical query.
 func Canonical(rawQuery string, header http.Header) (string, error) {
+	return canonical(listings, rawQuery, header)
+}
+
+func canonical(kind asking, rawQuery string, header http.Header) (string, error) {
 	values, err := url.ParseQuery(rawQuery)
 	if err != nil {
 		return "", err
 	}
-	l, err := readListing(values, header)
+	l, err := readQuestion(kind, values, header)
 	if err != nil {
 		return "", err
 	}

@@ -24,7 +24,7 @@ func (a *API) list(x *exchange) error {
 		return err
 	}
 	x.seen = true
-	l, err := readListing(x.query, x.r.Header)
+	l, err := readQuestion(listings, x.query, x.r.Header)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (a *API) list(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	p := &page{a: a, x: x, listing: l, place: place, turn: turn}
+	p := &page{a: a, x: x, asked: l, place: place, turn: turn}
 	if p.gaps, p.incomplete, err = visibleGaps(x.r.Context(), s, &q); err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (a *API) list(x *exchange) error {
 
 // goOn opens the marker of l into place and returns the listing that it goes
 // on with.
-func (a *API) goOn(place *marker, l *listing) (*listing, error) {
+func (a *API) goOn(place *marker, l *question) (*question, error) {
 	m, err := a.markers.open(l.marker)
 	switch {
 	case err != nil:
@@ -85,7 +85,7 @@ func (a *API) goOn(place *marker, l *listing) (*listing, error) {
 	if err != nil {
 		return nil, markerInvalid.because("%s", errMarker)
 	}
-	next, err := readListing(values, nil)
+	next, err := readQuestion(listings, values, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -133,6 +134,15 @@ func TestFiltersReachTheStore(t *testing.T) {
 		r.UserID = fmt.Sprintf("u%d", i%5)
 		r.URI = fmt.Sprintf("/v2.1/servers/%d/action", i)
 		r.RequestID = fmt.Sprintf("req-%d", i) // VK-24
+		r.Action = []string{"server.create", "server.delete", "serverless.run", "unknown"}[i%4]
+		if i%4 == 0 {
+			r.ActionAliases = []string{"create-vm", "vm.new"}
+		}
+		r.Object = &record.Object{Type: "server", ID: fmt.Sprintf("id-%d", i), Name: fmt.Sprintf("web %d", i%5)}
+		r.UserIP = []string{"10.0.0.1", "10.0.7.1", "::ffff:10.0.0.2", "2001:db8::1", ""}[i%5]
+		r.JobID, r.TraceID, r.TokenID = fmt.Sprintf("job-%d", i/2), fmt.Sprintf("%032x", i), fmt.Sprintf("hmac:%032x", i%3)
+		r.RequestHeaders = record.Headers{{Name: "X-Region", Value: "Nord_" + strconv.Itoa(i%2)}}
+		r.RequestBody = record.Body{Content: fmt.Appendf(nil, `{"name": "größe%d", "path": "C:\\new\nline"}`, i), BodyInfo: record.BodyInfo{State: record.BodyComplete}}
 	})
 	srv := serve(t, opened(t, records...), nil)
 	for query, want := range map[string]func(i int, r *record.Record) bool{
@@ -151,7 +161,34 @@ func TestFiltersReachTheStore(t *testing.T) {
 		"from=2026-11-21T10:00:03Z": func(i int, _ *record.Record) bool { return i >= 3 },
 		"to=2026-11-21T10:00:03Z":   func(i int, _ *record.Record) bool { return i < 3 },
 		"from=2026-11-21T10:00:03Z&to=2026-11-21T10:00:05.5Z&status=2xx": func(i int, r *record.Record) bool { return i >= 3 && i <= 5 && r.Status < 300 },
-		"source=keystone": func(int, *record.Record) bool { return false },
+		"action=server.create":                  func(i int, _ *record.Record) bool { return i%4 == 0 },
+		"action=create-vm&action=server.delete": func(i int, _ *record.Record) bool { return i%4 <= 1 },
+		"action=server.":                        func(i int, _ *record.Record) bool { return i%4 <= 1 },
+		"action=vm.":                            func(i int, _ *record.Record) bool { return i%4 == 0 },
+		"action=server":                         func(int, *record.Record) bool { return false },
+		"action=Server.create":                  func(int, *record.Record) bool { return false },
+		"object=id-3":                           func(i int, _ *record.Record) bool { return i == 3 },
+		"object=web+3":                          func(i int, _ *record.Record) bool { return i%5 == 3 },
+		"object=web":                            func(int, *record.Record) bool { return false },
+		"user_ip=10.0.0.1":                      func(i int, _ *record.Record) bool { return i%5 == 0 },
+		"user_ip=10.0.0.2":                      func(i int, _ *record.Record) bool { return i%5 == 2 },
+		"user_ip=10.0.0.77/24":                  func(i int, _ *record.Record) bool { return i%5 == 0 || i%5 == 2 },
+		"user_ip=0.0.0.0/0":                     func(i int, _ *record.Record) bool { return i%5 < 3 },
+		"user_ip=::ffff:10.0.7.1":               func(i int, _ *record.Record) bool { return i%5 == 1 },
+		"user_ip=2001:db8::/64":                 func(i int, _ *record.Record) bool { return i%5 == 3 },
+		"job_id=job-2":                          func(i int, _ *record.Record) bool { return i/2 == 2 },
+		"trace_id=00000000000000000000000000000007&job_id=job-3":     func(i int, _ *record.Record) bool { return i == 7 },
+		"token_id=hmac:00000000000000000000000000000001&user_ip=::0": func(int, *record.Record) bool { return false },
+		"token_id=hmac:00000000000000000000000000000001":             func(i int, _ *record.Record) bool { return i%3 == 1 },
+		"q=servers":             func(int, *record.Record) bool { return true },
+		"q=server":              func(int, *record.Record) bool { return false }, // a word is whole
+		"q=GRÖSSE3":             func(int, *record.Record) bool { return false },
+		"q=GRÖßE3":              func(i int, _ *record.Record) bool { return i == 3 },
+		"q=nord_1+x-region":     func(i int, _ *record.Record) bool { return i%2 == 1 },
+		"q=name+nord_0+größe3":  func(int, *record.Record) bool { return false },
+		"q=C:%5Cnew+line":       func(int, *record.Record) bool { return true },
+		"q=größe4&view=summary": func(i int, _ *record.Record) bool { return i == 4 },
+		"source=keystone":       func(int, *record.Record) bool { return false },
 	} {
 		var expected []string
 		for i, r := range slices.Backward(records) {

@@ -214,14 +214,14 @@ func TestRecordsOfRequestsHaveNoSecrets(t *testing.T) {
 		}
 	})
 	agent := strings.Repeat("x", 508) + "CANARY" // it is not cut before it is found
-	srv.do("GET", "/v1/CANARY/logs?uri=/x%3Ftoken%3DCANARY&request_id=http://u:CANARY@h/&user=a&user=CANARY&limit=7", token(t, nil),
+	srv.do("GET", "/v1/CANARY/logs?uri=/x%3Ftoken%3DCANARY&request_id=http://u:CANARY@h/&user=a&user=CANARY&q=one+CANARY&object=CANARY&limit=7", token(t, nil),
 		"X-Request-Id", "token=CANARY", "User-Agent", agent)
 	srv.do("GET", "/v1/CANARY/logs", "no token", "X-Request-Id", "CANARY", "User-Agent", "http://u:CANARY@h/")
 	waitFor(t, func() bool { return len(srv.audited()) == 2 })
 	known, refused := srv.audited()[0], srv.audited()[1]
 	for _, tt := range []struct{ name, got, want string }{
 		{"URI", known.URI, "/auditlogs/v1/<uri>/logs"},
-		{"query", known.Query, "request_id=http%3A%2F%2Fu%3A%3Crequest_id%3E%40h%2F&uri=%2Fx%3Ftoken%3D%3Curi%3E&user=%3Cuser%3E&user=a&limit=7"},
+		{"query", known.Query, "object=%3Cobject%3E&q=one+%3Cq%3E&request_id=http%3A%2F%2Fu%3A%3Crequest_id%3E%40h%2F&uri=%2Fx%3Ftoken%3D%3Curi%3E&user=%3Cuser%3E&user=a&limit=7"},
 		{"request id", known.RequestID, "token=<request_id>"},
 		{"user agent", known.UserAgent, agent[:508] + "<use"},
 		{"project", known.Project, "<project>"},

@@ -33,11 +33,11 @@ const (
 
 // page is one answer of a listing, while it is written.
 type page struct {
-	a       *API
-	x       *exchange
-	listing *listing
-	place   marker // where the page begins
-	turn    *turn
+	a     *API
+	x     *exchange
+	asked *question
+	place marker // where the page begins
+	turn  *turn
 
 	gaps       []*record.Record
 	incomplete bool // because of gaps
@@ -143,7 +143,7 @@ func (p *page) header(at *reach) {
 	m.expires = p.a.config.Now().Add(p.a.config.MarkerTTL).Unix()
 	p.next = p.a.markers.seal(&m)
 	query := url.Values{"marker": {p.next}}
-	if p.listing.pretty {
+	if p.asked.pretty {
 		query.Set("pretty", "yes")
 	}
 	path := "/" + strings.TrimLeft(p.a.config.OriginalPath(p.x.r), "/") // with two, the first name would be a host
@@ -152,7 +152,7 @@ func (p *page) header(at *reach) {
 
 // add appends a record.
 func (p *page) add(r *record.Record) error {
-	if p.listing.summary {
+	if p.asked.short {
 		r.RequestHeaders, r.ResponseHeaders = nil, nil
 		r.RequestTrailers, r.ResponseTrailers = nil, nil
 	}
@@ -162,7 +162,7 @@ func (p *page) add(r *record.Record) error {
 	}
 	p.separate()
 	text = bytes.TrimRight(text, "\n")
-	if !p.listing.pretty {
+	if !p.asked.pretty {
 		p.out.Write(text)
 		return nil
 	}
@@ -175,7 +175,7 @@ func (p *page) separate() {
 	switch {
 	case p.begun:
 		p.out.WriteByte(',')
-	case p.listing.pretty:
+	case p.asked.pretty:
 		p.out.WriteString("{\n  \"logs\": [")
 	default:
 		p.out.WriteString(`{"logs":[`)
@@ -191,7 +191,7 @@ func (p *page) tail(at *reach) error {
 	var rest bytes.Buffer
 	enc := json.NewEncoder(&rest)
 	enc.SetEscapeHTML(false)
-	if p.listing.pretty {
+	if p.asked.pretty {
 		enc.SetIndent("", "  ")
 	}
 	err := enc.Encode(struct {
@@ -205,7 +205,7 @@ func (p *page) tail(at *reach) error {
 	switch {
 	case !p.begun:
 		p.separate()
-	case p.listing.pretty:
+	case p.asked.pretty:
 		p.out.WriteString("\n  ")
 	}
 	p.out.WriteString("],")

@@ -212,6 +212,9 @@ func (a *API) open() (*auditapi.API, error) {
 	c.HashLimits = hashLimits
 	c.Audit = a.record
 	c.Redact = func(name, value string) string {
+		if name == "q" { // words may be anything, so all of them are secret
+			return redactor.Value([]byte(value))
+		}
 		value, _ = redactor.URL(value, name, nil)
 		return value
 	}
