@@ -147,6 +147,16 @@ func (c *caller) showSelf(scope *record.Scope) {
 	}
 }
 
+// narrow returns what q asks for of the scope; of the gateway's own records only if
+// it asks for them.
+func (c *caller) narrow(q record.Query, scope record.Scope) record.Query {
+	if slices.Contains(q.Sources, record.Self) {
+		c.showSelf(&scope)
+	}
+	q.Scope = scope
+	return q
+}
+
 // listClaim reads a claim that is a list of strings or a single one, and
 // reports whether it is there at all.
 func listClaim(claims map[string]any, path string) ([]string, bool) {

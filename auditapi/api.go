@@ -79,7 +79,7 @@ type Config struct {
 	OriginalPath func(*http.Request) string
 	// Log takes failures of which callers are not told everything; nil: nobody.
 	Log func(msg string, err error)
-	// Now is the clock of the markers; nil: [time.Now].
+	// Now is the clock of markers and ranges; nil: [time.Now].
 	Now func() time.Time
 }
 
@@ -151,6 +151,7 @@ func New(c Config) (*API, error) {
 	a.handle(http.MethodGet, "/v1/{project}/logs/{event_id}", a.serve("log.read", a.lookUp))
 	a.handle(http.MethodGet, "/v1/{project}/logs/{event_id}/request_body", a.serve("body.read", a.requestBody))
 	a.handle(http.MethodGet, "/v1/{project}/logs/{event_id}/response_body", a.serve("body.read", a.responseBody))
+	a.handle(http.MethodGet, "/v1/{project}/summary", a.serve("log.summary", a.summarize))
 	a.handle(http.MethodGet, "/v1/whoami", a.serve("whoami.read", a.whoami))
 	a.handle(http.MethodGet, "/healthz", a.health)
 	if c.Hashes != nil {

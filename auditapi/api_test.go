@@ -97,11 +97,11 @@ func TestHEADAnswersAsGETWithoutABody(t *testing.T) {
 
 func TestWhatIsNotServedIsAProblem(t *testing.T) {
 	srv := serve(t, opened(t), nil)
-	for _, path := range []string{"/", "/v1", "/v2/p1/logs", "/v1//logs", "/v1/p1/logs/../logs", "/v1/p1/logs/x/y", "//v1/p1/logs", "/v1/p1/tail", "/v1/p1/logs//"} {
+	for _, path := range []string{"/", "/v1", "/v2/p1/logs", "/v1//logs", "/v1/p1/logs/../logs", "/v1/p1/logs/x/y", "//v1/p1/logs", "/v1/p1/tail", "/v1//summary", "/v1/p1/summary/x", "/v1/p1/logs//"} {
 		srv.refuse(404, "not-found", "GET", path, token(t, nil))
 	}
 	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "PATCH"} {
-		for _, path := range []string{"/v1/p1/logs", "/v1/p1/logs/019aa60d-2a00-7000-8000-000000000001", "/v1/whoami", "/healthz"} {
+		for _, path := range []string{"/v1/p1/logs", "/v1/p1/summary", "/v1/p1/logs/019aa60d-2a00-7000-8000-000000000001", "/v1/whoami", "/healthz"} {
 			srv.refuse(405, "method-not-allowed", method, path, token(t, nil))
 			if res, _ := srv.do(method, path, ""); res.Header.Get("Allow") != "GET, HEAD" {
 				t.Errorf("%s %s: Allow is %q", method, path, res.Header.Get("Allow"))

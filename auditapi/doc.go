@@ -5,6 +5,7 @@
 //	GET /v1/{project}/logs/{event_id}                 one record, whole
 //	GET /v1/{project}/logs/{event_id}/request_body    the kept bytes, as an attachment
 //	GET /v1/{project}/logs/{event_id}/response_body
+//	GET /v1/{project}/summary                         counts over time, and of the most frequent values
 //	POST /v1/hashes                                   what stands for a secret that the caller knows
 //	GET /v1/whoami                                    the caller, as the token has it
 //	GET /healthz                                      for probes; needs no token

@@ -14,6 +14,9 @@ func Canonical(rawQuery string, header http.Header) (string, error) {
 	return canonical(listings, rawQuery, header)
 }
 
+// CanonicalSummary does the same for those of a summary.
+func CanonicalSummary(rawQuery string) (string, error) { return canonical(summaries, rawQuery, nil) }
+
 func canonical(kind asking, rawQuery string, header http.Header) (string, error) {
 	values, err := url.ParseQuery(rawQuery)
 	if err != nil {

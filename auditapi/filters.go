@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store"
 )
 
 // parameters are in the order in which problems name them.
@@ -90,6 +92,16 @@ var parameters = []parameter{
 		q.marker = value
 		return "", nil
 	}},
+	{name: "interval", of: summaries, read: readInterval},
+	{name: "facets", of: summaries, many: true, read: readFacets},
+	{name: "top", of: summaries, read: func(q *question, value string) (string, error) {
+		n, err := strconv.ParseUint(value, 10, 64)
+		if err != nil && !errors.Is(err, strconv.ErrRange) || n == 0 {
+			return "", fmt.Errorf("is not a number of values: want 1 to %d", store.MaxTop)
+		}
+		q.by.Top = int(min(n, store.MaxTop))
+		return strconv.Itoa(q.by.Top), nil
+	}},
 }
 
 // exact is a parameter that asks for a value as it is.
@@ -161,5 +173,62 @@ func readWords(q *question, value string) (string, error) {
 		return "", fmt.Errorf("has %d words: want %d at most", len(words), maxWords)
 	}
 	q.query.Words = words
+	return value, nil
+}
+
+const day = 24 * time.Hour
+
+// intervals are the words for some.
+var intervals = map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": day}
+
+// readInterval reads a duration, which may begin with days, or a word for one.
+func readInterval(q *question, value string) (string, error) {
+	width, ok := intervals[value]
+	if !ok {
+		var err error
+		rest := value
+		if days, behind, ok := strings.Cut(value, "d"); ok {
+			n, bad := strconv.ParseUint(days, 10, 16)
+			width, rest, err = time.Duration(n)*day, behind, bad
+		}
+		if rest != "" && err == nil {
+			var d time.Duration
+			d, err = time.ParseDuration(rest)
+			width += d
+		}
+		if err != nil || width < MinInterval || width > MaxInterval || width%time.Second != 0 {
+			return "", fmt.Errorf("is not an interval: want whole seconds from %s to %s, such as 90s, 5m, 1h or 7d, or minute, hour or day", duration(MinInterval), duration(MaxInterval))
+		}
+	}
+	q.by.Interval = width
+	return duration(width), nil
+}
+
+// duration writes a duration as it is usually typed.
+func duration(d time.Duration) string {
+	if d%day == 0 {
+		return strconv.FormatInt(int64(d/day), 10) + "d"
+	}
+	text := d.String()
+	if short, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = short + "m"
+	}
+	if short, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = short + "h"
+	}
+	return text
+}
+
+// readFacets reads names of facets with commas between them.
+func readFacets(q *question, value string) (string, error) {
+	for name := range strings.SplitSeq(value, ",") {
+		facet := store.Facet(name)
+		if name != "" && !slices.Contains(store.Facets, facet) {
+			return "", fmt.Errorf("names a facet that is not known: want some of %s", strings.Trim(fmt.Sprint(store.Facets), "[]"))
+		}
+		if name != "" && !slices.Contains(q.by.Facets, facet) {
+			q.by.Facets = append(q.by.Facets, facet)
+		}
+	}
 	return value, nil
 }

@@ -9,10 +9,10 @@ import (
 // The bounds of what may run at once. Whoever comes when they are reached waits
 // for a moment and is then told to come back.
 const (
-	MaxListings       = 64              // listings, of slow clients as well
+	MaxListings       = 64              // listings, of slow clients as well, and summaries
 	MaxScans          = 8               // of them, those that read the store
 	MaxCallerListings = 2               // of them, those of one caller
-	turnWait          = 2 * time.Second // how long a listing waits for its turn
+	turnWait          = 2 * time.Second // how long one waits for its turn
 )
 
 // gate bounds the listings that run at once.
@@ -61,12 +61,12 @@ func (g *gate) enter(ctx context.Context, caller [32]byte) (*turn, error) {
 	t := &turn{gate: g, caller: caller}
 	if t.take(ctx, own.slots) != nil {
 		t.leave()
-		return nil, tooManyRequests.because("%d listings of this caller run already, which is the most", MaxCallerListings).
+		return nil, tooManyRequests.because("%d listings or summaries of this caller run already, which is the most", MaxCallerListings).
 			with("Retry-After", retryAfter)
 	}
 	if t.take(ctx, g.listings) != nil || t.take(ctx, g.scans) != nil {
 		t.leave()
-		return nil, busy.because("as many listings run already as may: %d, of which %d read the store", MaxListings, MaxScans).
+		return nil, busy.because("as many listings and summaries run already as may: %d, of which %d read the store", MaxListings, MaxScans).
 			with("Retry-After", retryAfter)
 	}
 	return t, nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,30 +18,21 @@ const maxGaps = 100
 
 // list answers GET /v1/{project}/logs.
 func (a *API) list(x *exchange) error {
-	scope, err := a.see(x.caller, x.project)
+	asked, scope, err := a.question(x, listings)
 	if err != nil {
 		return err
 	}
-	x.seen = true
-	l, err := readQuestion(listings, x.query, x.r.Header)
-	if err != nil {
-		return err
-	}
-	place := marker{caller: x.caller.key, project: x.project, query: l.canonical, limit: DefaultLimit}
-	if l.marker != "" {
-		if l, err = a.goOn(&place, l); err != nil {
+	place := marker{caller: x.caller.key, project: x.project, query: asked.canonical, limit: DefaultLimit}
+	if asked.marker != "" {
+		if asked, err = a.goOn(&place, asked); err != nil {
 			return err
 		}
 	}
-	if l.limit > 0 {
-		place.limit = l.limit
+	if asked.limit > 0 {
+		place.limit = asked.limit
 	}
-	x.asked = strings.TrimPrefix(fmt.Sprintf("%s&limit=%d", a.redactQuery(l.canonical), place.limit), "&")
-	q := l.query
-	if slices.Contains(q.Sources, record.Self) {
-		x.caller.showSelf(&scope)
-	}
-	q.Scope = scope
+	x.asked = strings.TrimPrefix(fmt.Sprintf("%s&limit=%d", a.redactQuery(asked.canonical), place.limit), "&")
+	q := x.caller.narrow(asked.query, scope)
 
 	turn, err := a.gate.enter(x.r.Context(), x.caller.key)
 	if err != nil {
@@ -53,16 +43,25 @@ func (a *API) list(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	p := &page{a: a, x: x, asked: l, place: place, turn: turn}
-	if p.gaps, p.incomplete, err = visibleGaps(x.r.Context(), s, &q); err != nil {
-		return err
-	}
+	p := &page{a: a, x: x, asked: asked, place: place, turn: turn}
 	if p.place.upTo == 0 {
 		// Before the first record there may be calls in progress, and 0 would pin nothing.
 		p.place.upTo = max(s.Sequence(), 1)
 	}
 	q.UpTo, q.Before = p.place.upTo, p.place.before
 	return p.write(s, q)
+}
+
+// question reads what x asks for, and how much of the store its caller may see of
+// the project.
+func (a *API) question(x *exchange, kind asking) (*question, record.Scope, error) {
+	scope, err := a.see(x.caller, x.project)
+	if err != nil {
+		return nil, scope, err
+	}
+	x.seen = true
+	q, err := readQuestion(kind, x.query, x.r.Header)
+	return q, scope, err
 }
 
 // goOn opens the marker of l into place and returns the listing that it goes
@@ -109,16 +108,21 @@ func (a *API) redactQuery(canonical string) string {
 }
 
 // visibleGaps returns the gaps in the range of q, whatever its filters, that
-// the caller may know of, and whether there are any or too many to tell.
+// the caller may know of, and whether there are any or too many to tell. A gap of
+// the gateway's own source is what of any source cannot be read any more: damage,
+// or what a power cut took.
 func visibleGaps(ctx context.Context, s store.Store, q *record.Query) (gaps []*record.Record, any bool, err error) {
 	all, err := s.Gaps(ctx, q.From, q.To, maxGaps+1)
 	if err != nil {
 		return nil, false, fmt.Errorf("reading gaps: %w", err)
 	}
 	more := len(all) > maxGaps
-	gaps = slices.DeleteFunc(all[:min(len(all), maxGaps)], func(g *record.Record) bool {
-		return g.Source != "" && !q.Scope.IncludesSource(g.Source)
-	})
+	gaps = []*record.Record{}
+	for _, g := range all[:min(len(all), maxGaps)] {
+		if g.Source == "" || g.Source == record.Self || q.Scope.IncludesSource(g.Source) {
+			gaps = append(gaps, g)
+		}
+	}
 	return gaps, more || len(gaps) > 0, nil
 }
 

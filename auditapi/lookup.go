@@ -1,6 +1,7 @@
 package auditapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,12 +49,27 @@ func (a *API) find(x *exchange) (pretty bool, r *record.Record, err error) {
 	}
 	r, err = s.Get(x.r.Context(), id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && !scope.Includes(r) {
-		return false, nil, notFound.because("there is no record %s here, or the token does not show it", id)
+		return false, nil, missing(x.r.Context(), s, id, scope)
 	}
 	if err != nil {
 		return false, nil, fmt.Errorf("reading record %s: %w", id, err)
 	}
 	return pretty, r, nil
+}
+
+// missing is the problem that there is no record of that id, the same where it is
+// hidden. It tells of the gaps in which it can have been lost.
+func missing(ctx context.Context, s store.Store, id record.ID, scope record.Scope) error {
+	p := notFound.because("there is no record %s here, or the token does not show it", id)
+	at := id.Time()
+	gaps, some, err := visibleGaps(ctx, s, &record.Query{From: at, To: at.Add(time.Microsecond), Scope: scope})
+	if err != nil {
+		return err
+	}
+	if p.gaps = gaps; some {
+		p.detail += "; records of its time are missing"
+	}
+	return p
 }
 
 func (a *API) requestBody(x *exchange) error {

@@ -110,6 +110,21 @@ func TestHealthIsKnownFromTheHealthOfOthers(t *testing.T) {
 	}
 }
 
+// A record that is not there may be one that was lost.
+func TestLookUpTellsOfGapsAtItsTime(t *testing.T) {
+	in, hidden, out := call(105, nil), call(106, func(r *record.Record) { r.Project = "p2" }), call(300, nil)
+	srv := serve(t, opened(t, gap(100, "nova"), gap(101, "cinder"), hidden), nil)
+	tenant := token(t, map[string]any{"projects": []string{"p1"}, "sources": "nova"})
+	for id, want := range map[record.ID]int{in.EventID: 1, hidden.EventID: 1, out.EventID: 0} {
+		for _, suffix := range []string{"", "/request_body"} {
+			p := srv.refuse(404, "not-found", "GET", "/v1/p1/logs/"+id.String()+suffix, tenant)
+			if len(p.Gaps) != want || strings.Contains(p.Detail, "; records of its time are missing") != (want > 0) {
+				t.Errorf("%s%s: %d gaps, want %d; %s", id, suffix, len(p.Gaps), want, p.Detail)
+			}
+		}
+	}
+}
+
 func TestIdsThatAreNoneAreNamed(t *testing.T) {
 	srv := serve(t, opened(t), nil)
 	for _, id := range []string{"1", "019aa60d2a0070008000000000000001", "c56a4180-65aa-42ec-a945-5fd21dec0538", "%00", strings.Repeat("x", 5000)} {

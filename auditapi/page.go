@@ -39,9 +39,6 @@ type page struct {
 	place marker // where the page begins
 	turn  *turn
 
-	gaps       []*record.Record
-	incomplete bool // because of gaps
-
 	out   bytes.Buffer // what is not yet sent
 	begun bool         // a record was added
 	next  string       // the marker of the next page; "" at the end
@@ -58,7 +55,7 @@ func (p *page) write(s store.Store, q record.Query) error {
 		return err
 	}
 	if p.out.Len() < pageBuffer {
-		return p.finish(&at)
+		return p.finish(s, &q, &at)
 	}
 	return p.stream(s, q, &at)
 }
@@ -95,7 +92,11 @@ func (p *page) stream(s store.Store, q record.Query, at *reach) error {
 		}
 		q.Before = next.last
 	}
-	if err := p.tail(&end); err != nil {
+	gaps, incomplete, err := visibleGaps(ctx, s, &q)
+	if err != nil {
+		return err
+	}
+	if err := p.tail(&end, gaps, incomplete); err != nil {
 		return err
 	}
 	return p.flush()
@@ -121,9 +122,13 @@ func (p *page) flush() error {
 }
 
 // finish answers with what is in the buffer, which is the whole page.
-func (p *page) finish(at *reach) error {
+func (p *page) finish(s store.Store, q *record.Query, at *reach) error {
+	gaps, incomplete, err := visibleGaps(p.x.r.Context(), s, q)
+	if err != nil {
+		return err
+	}
 	p.header(at)
-	if err := p.tail(at); err != nil {
+	if err := p.tail(at, gaps, incomplete); err != nil {
 		return err
 	}
 	p.x.w.Header().Set("Content-Length", strconv.Itoa(p.out.Len()))
@@ -183,11 +188,9 @@ func (p *page) separate() {
 	p.begun = true
 }
 
-// tail appends what stands behind the records of a page that ends at at.
-func (p *page) tail(at *reach) error {
-	if p.gaps == nil {
-		p.gaps = []*record.Record{}
-	}
+// tail appends what stands behind the records of a page that ends at at. Its gaps
+// were looked for when those were read: what was then found missing is among them.
+func (p *page) tail(at *reach, gaps []*record.Record, incomplete bool) error {
 	var rest bytes.Buffer
 	enc := json.NewEncoder(&rest)
 	enc.SetEscapeHTML(false)
@@ -198,7 +201,7 @@ func (p *page) tail(at *reach) error {
 		Marker   string           `json:"marker,omitempty"`
 		Complete bool             `json:"complete"`
 		Gaps     []*record.Record `json:"gaps"`
-	}{p.next, !p.incomplete && !at.stopped, p.gaps})
+	}{p.next, !incomplete && !at.stopped, gaps})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package auditapi_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -179,31 +180,66 @@ func gap(n int, source string) *record.Record {
 }
 
 func TestGapsAreToldWhateverTheFilters(t *testing.T) {
-	nova, self := gap(100, "nova"), gap(200, record.Self)
-	srv := serve(t, opened(t, append(calls(20, nil), nova, self)...), func(c *auditapi.Config) { c.Restrict = []string{"iam"} })
+	nova, iam, lost := gap(100, "nova"), gap(150, "iam"), gap(200, record.Self)
+	lost.Gap.Reason = store.ReasonDamage // what cannot be read any more, of whatever source
+	srv := serve(t, opened(t, append(calls(20, nil), nova, iam, lost)...), func(c *auditapi.Config) { c.Restrict = []string{"iam"} })
 	tenant := map[string]any{"projects": []string{"p1"}}
 	for _, tt := range []struct {
 		name, query string
 		claims      map[string]any
-		gaps        int
+		want        string // their sources
 	}{
-		{"all", "", nil, 1},
-		{"another source asked for", "?source=cinder&status=404", nil, 1},
-		{"a tenant", "", tenant, 1},
-		{"a page that ends before it", "?limit=1", tenant, 1},
-		{"before", "?to=2026-11-21T10:01:40Z", nil, 0},
-		{"into it", "?to=2026-11-21T10:01:41Z", nil, 1},
-		{"out of it", "?from=2026-11-21T10:01:45Z", nil, 1},
-		{"after", "?from=2026-11-21T10:02:00Z", nil, 0},
-		{"not of a source that is seen", "", map[string]any{"sources": []string{"cinder"}}, 0},
-		{"own, an admin asks", "?source=auditgate", map[string]any{"roles": "admin"}, 2},
+		{"all", "", nil, "nova auditgate"},
+		{"another source asked for", "?source=cinder&status=404", nil, "nova auditgate"},
+		{"every filter", "?user=x&method=GET&uri=/x&action=x&object=x&success=no&user_ip=10.0.0.1&request_id=x&job_id=x&trace_id=x&token_id=x&q=x", tenant, "nova auditgate"},
+		{"a tenant", "", tenant, "nova auditgate"},
+		{"before", "?to=2026-11-21T10:01:40Z", nil, ""},
+		{"into it", "?to=2026-11-21T10:01:41Z", nil, "nova"},
+		{"out of it", "?from=2026-11-21T10:01:45Z", nil, "nova auditgate"},
+		{"after", "?from=2026-11-21T10:02:00Z", nil, "auditgate"},
+		{"after all", "?from=2026-11-21T10:04:00Z", nil, ""},
+		{"not of a source that is seen", "", map[string]any{"sources": []string{"cinder"}}, "auditgate"},
+		{"of a source that is restricted", "", map[string]any{"sources": []string{"iam"}}, "iam auditgate"},
+		{"an admin asks for the own ones", "?source=auditgate", map[string]any{"roles": "admin"}, "nova auditgate"},
 	} {
-		got := srv.list("/v1/-/logs"+tt.query, token(t, tt.claims))
-		if len(got.Gaps) != tt.gaps || got.Complete != (tt.gaps == 0) {
-			t.Errorf("%s: %d gaps, complete %v, want %d", tt.name, len(got.Gaps), got.Complete, tt.gaps)
+		for _, path := range []string{"logs", "summary"} {
+			var got answer // a summary has these fields too
+			res, body := srv.do("GET", "/v1/-/"+path+tt.query, token(t, tt.claims))
+			if err := json.Unmarshal(body, &got); err != nil || res.StatusCode != 200 {
+				t.Fatalf("%s, %s: %s\n%s", tt.name, path, res.Status, body)
+			}
+			var sources []string
+			for _, g := range got.Gaps {
+				sources = append(sources, g.Source)
+				if g.Gap == nil || g.Gap.Count != 3 {
+					t.Errorf("%s, %s: gap is %+v", tt.name, path, g)
+				}
+			}
+			if strings.Join(sources, " ") != tt.want || got.Complete != (tt.want == "") {
+				t.Errorf("%s, %s: gaps of %q, complete %v, want %q", tt.name, path, sources, got.Complete, tt.want)
+			}
 		}
-		if tt.gaps == 1 && (got.Gaps[0].Gap == nil || got.Gaps[0].Gap.Count != 3 || got.Gaps[0].Source != "nova") {
-			t.Errorf("%s: gap is %+v", tt.name, got.Gaps[0])
+	}
+	if got := srv.list("/v1/-/logs?limit=1", token(t, tenant)); len(got.Gaps) != 2 || got.Complete {
+		t.Errorf("a page that ends before them: %d gaps, complete %v", len(got.Gaps), got.Complete)
+	}
+}
+
+// What becomes a gap while a page or a summary is made is told with it.
+func TestGapThatIsFoundWhileReadingIsTold(t *testing.T) {
+	for _, path := range []string{"logs", "logs?limit=15", "summary"} {
+		m := &memory{}
+		m.put(calls(20, large)...)
+		m.failAt = func(r *record.Record) error {
+			if r.Timestamp.Second() == 5 && len(m.snapshot()) == 20 {
+				m.put(gap(0, record.Self))
+			}
+			return nil
+		}
+		var got answer
+		srv := serve(t, m, nil)
+		if _, body := srv.do("GET", "/v1/-/"+path, token(t, nil)); json.Unmarshal(body, &got) != nil || len(got.Gaps) != 1 || got.Complete {
+			t.Errorf("%s: %d gaps, complete %v", path, len(got.Gaps), got.Complete)
 		}
 	}
 }

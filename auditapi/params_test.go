@@ -196,3 +196,19 @@ func FuzzParameters(f *testing.F) {
 		}
 	})
 }
+
+// FuzzSummaryParameters checks the same of summaries.
+func FuzzSummaryParameters(f *testing.F) {
+	f.Add("interval=hour&facets=user,status&facets=user&top=5&source=nova")
+	f.Add("interval=1d12h1s&facets=,&top=1000&q=a")
+	f.Fuzz(func(t *testing.T, query string) {
+		canonical, err := auditapi.CanonicalSummary(query)
+		if err != nil {
+			return
+		}
+		again, err := auditapi.CanonicalSummary(canonical)
+		if err != nil || again != canonical {
+			t.Errorf("%q became %q, which became %q (%v)", query, canonical, again, err)
+		}
+	})
+}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+
+	"github.com/auditgate/auditgate/record"
 )
 
 // problemBase and a name are the type of a problem: a tag (RFC 4151), which
@@ -28,7 +30,7 @@ var (
 	tokenMissing     = &kind{"token-missing", 401, "A token is needed"}
 	tokenInvalid     = &kind{"token-invalid", 401, "The token is not accepted"}
 	forbidden        = &kind{"forbidden", 403, "The token does not allow this"}
-	notFound         = &kind{"not-found", 404, "There is no such thing"}
+	notFound         = &kind{"not-found", 404, "There is no such thing"}    // gaps, of a record that may have been lost
 	bodyNotKept      = &kind{"body-not-kept", 404, "The body was not kept"} // state and reason say why
 	methodNotAllowed = &kind{"method-not-allowed", 405, "The method is not allowed"}
 	markerExpired    = &kind{"marker-expired", 410, "The marker has expired"}
@@ -46,6 +48,7 @@ type problemError struct {
 	errors []parameterError // of invalidParameter
 	state  string           // of bodyNotKept, as in the record
 	reason string
+	gaps   []*record.Record  // of notFound: those of the time that was asked for
 	header map[string]string // further headers of the answer
 }
 
@@ -82,9 +85,10 @@ func (p *problemError) write(w http.ResponseWriter, r *http.Request) {
 		Errors []parameterError `json:"errors,omitempty"`
 		State  string           `json:"state,omitempty"`
 		Reason string           `json:"reason,omitempty"`
-	}{problemBase + p.kind.name, p.kind.title, p.kind.status, p.detail, p.errors, p.state, p.reason})
+		Gaps   []*record.Record `json:"gaps,omitempty"`
+	}{problemBase + p.kind.name, p.kind.title, p.kind.status, p.detail, p.errors, p.state, p.reason, p.gaps})
 	if err != nil {
-		panic(err) // strings and numbers can always be written
+		panic(err) // strings, numbers and records can always be written
 	}
 	if pretty, err := readPretty(r.URL.Query()); err == nil && pretty {
 		body = indent(body)

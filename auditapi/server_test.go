@@ -149,6 +149,7 @@ type problem struct {
 	Type, Title, Detail, State, Reason string
 	Status                             int
 	Errors                             []struct{ Parameter, Detail string }
+	Gaps                               []*record.Record
 }
 
 // refuse sends a request that must fail with that problem.

@@ -170,7 +170,7 @@ func (g *secretGateway) strangers(of *garden) (answers []byte) {
 }
 
 // metrics is what Caddy's admin endpoint says.
-func (g *secretGateway) metrics() []byte {
+func (g *gateway) metrics() []byte {
 	g.t.Helper()
 	admin := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,

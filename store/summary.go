@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -39,7 +40,7 @@ const (
 	// MaxTop is how many values of one facet it tells at most.
 	MaxTop = 100
 	// maxValues is how many different values of one facet are counted one by one.
-	maxValues = 100_000
+	maxValues = 10_000
 )
 
 // Grouping says what a summary counts beside the whole.
@@ -58,7 +59,9 @@ type Grouping struct {
 type Summary struct {
 	Count  uint64
 	Times  []TimeCount            // newest first, those with records alone
+	Older  uint64                 // records that are older than all of Times
 	Facets map[Facet][]ValueCount // most frequent first; of equal ones by value
+	Others map[Facet]uint64       // records with a value that is not among those
 }
 
 // TimeCount counts the records whose calls began in the interval from Start on.
@@ -111,11 +114,13 @@ type Tally struct {
 	count  uint64
 	times  map[int64]*TimeCount // by start, in intervals since the epoch
 	values []map[string]uint64  // for each facet
+	others []uint64             // records with a value that is not in there
 }
 
 // NewTally returns a tally that has counted nothing.
 func NewTally(by Grouping) *Tally {
-	t := &Tally{by: by, times: map[int64]*TimeCount{}, values: make([]map[string]uint64, len(by.Facets))}
+	t := &Tally{by: by, times: map[int64]*TimeCount{}}
+	t.values, t.others = make([]map[string]uint64, len(by.Facets)), make([]uint64, len(by.Facets))
 	for i := range t.values {
 		t.values[i] = map[string]uint64{}
 	}
@@ -145,6 +150,7 @@ func (t *Tally) AddTime(when time.Time, no bool) {
 	if c == nil {
 		c = &TimeCount{Start: time.UnixMicro(at * width).UTC()}
 		t.times[at] = c
+		t.forget()
 	}
 	c.Count++
 	if no {
@@ -152,22 +158,43 @@ func (t *Tally) AddTime(when time.Time, no bool) {
 	}
 }
 
+// forget bounds the intervals in memory, by the oldest: newer ones only become more.
+func (t *Tally) forget() {
+	if len(t.times) <= 2*MaxIntervals {
+		return
+	}
+	starts := slices.Sorted(maps.Keys(t.times))
+	for _, start := range starts[:len(starts)-MaxIntervals] {
+		delete(t.times, start)
+	}
+}
+
 // AddValue counts n records with that value of the facet at index i of the
 // grouping's.
 func (t *Tally) AddValue(i int, value string, n uint64) {
-	if _, known := t.values[i][value]; value != "" && (known || len(t.values[i]) < maxValues) {
+	switch _, known := t.values[i][value]; {
+	case value == "":
+	case known, len(t.values[i]) < maxValues:
 		t.values[i][value] += n
+	default:
+		t.others[i] += n
 	}
 }
 
 // Summary returns what was counted.
 func (t *Tally) Summary() *Summary {
-	s := &Summary{Count: t.count, Facets: map[Facet][]ValueCount{}}
+	s := &Summary{Count: t.count, Facets: map[Facet][]ValueCount{}, Others: map[Facet]uint64{}}
 	for _, c := range t.times {
 		s.Times = append(s.Times, *c)
 	}
 	slices.SortFunc(s.Times, func(a, b TimeCount) int { return b.Start.Compare(a.Start) })
 	s.Times = s.Times[:min(len(s.Times), MaxIntervals)]
+	if t.by.Interval > 0 {
+		s.Older = t.count
+		for _, c := range s.Times {
+			s.Older -= c.Count
+		}
+	}
 	top := t.by.Top
 	if top <= 0 {
 		top = 10
@@ -180,7 +207,11 @@ func (t *Tally) Summary() *Summary {
 		slices.SortFunc(values, func(a, b ValueCount) int {
 			return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Value, b.Value))
 		})
-		s.Facets[f] = values[:min(len(values), top, MaxTop)]
+		told := min(len(values), top, MaxTop)
+		s.Facets[f], s.Others[f] = values[:told], t.others[i]
+		for _, v := range values[told:] {
+			s.Others[f] += v.Count
+		}
 	}
 	return s
 }
