@@ -38,10 +38,11 @@ func newGap(source string, start, end time.Time, g record.Gap) *record.Record {
 }
 
 // foundGap is newGap for what a start finds of an earlier run. A start that is
-// itself cut off finds the same again, so the id follows from what was found.
+// itself cut off finds the same again, so the id follows from what was found. The
+// reason is no part of that: a later start may not know it any more.
 func foundGap(source string, start, end time.Time, g record.Gap, found ...any) *record.Record {
 	r := newGap(source, start, end, g)
-	sum := sha256.Sum256(fmt.Append(nil, source, "\n", g.Reason, "\n", found))
+	sum := sha256.Sum256(fmt.Append(nil, source, "\n", found))
 	copy(r.EventID[8:], sum[:])
 	r.EventID[8] = r.EventID[8]&0x3f | 0x80 // the variant of RFC 9562
 	return r

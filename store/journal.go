@@ -187,13 +187,15 @@ func (j *Journal) Stats() Stats {
 // after that. Further calls do nothing but wait.
 func (j *Journal) Close(ctx context.Context) error {
 	c := j.committer
+	forget := func() bool { return true }
 	j.closeOnce.Do(func() {
 		j.queue.close()
 		close(c.closing)
-		context.AfterFunc(ctx, func() { close(c.giveUp) })
+		forget = context.AfterFunc(ctx, func() { close(c.giveUp) })
 	})
 	select {
 	case <-c.done:
+		forget() // ctx may live on, and what it knows of stays in memory
 		return c.err
 	case <-ctx.Done():
 		return errors.Join(fmt.Errorf("closing journal: %w", ctx.Err()), j.Health())

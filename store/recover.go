@@ -199,7 +199,7 @@ func (r *replay) gaps(run *lastRun, runErr error, entries []Row, unsettled map[s
 		}
 		r.last = run.sequence
 	case run != nil:
-		r.expect(run.sequence+1, now)
+		r.expect(run.sequence+1, now, run.boot)
 	}
 	told, open := r.told(run, entries, unsettled)
 	for _, h := range r.holes {
@@ -209,10 +209,11 @@ func (r *replay) gaps(run *lastRun, runErr error, entries []Row, unsettled map[s
 		}
 		less := min(g.Count, told)
 		g.Count, told = g.Count-less, told-less
-		if run != nil && run.rebooted && h.last == run.sequence {
+		if run != nil && run.rebooted && h.boot == run.boot {
 			g.Reason = ReasonPowerCut // the disk had not got all that was written
 		}
-		gaps = append(gaps, foundGap(record.Self, h.start, h.end, g, h.first, h.last))
+		start := h.start.Add(-announceTime) // when the calls may have begun
+		gaps = append(gaps, foundGap(record.Self, start, h.end, g, h.first, h.last))
 	}
 	if run == nil || run.closed {
 		return gaps

@@ -36,11 +36,12 @@ type replay struct {
 	buf, raw []byte
 }
 
-// hole is sequences that are missing, from first to last, and the stretch in
-// which they were committed.
+// hole is sequences that are missing, from first to last, the stretch in which they
+// were committed, and the run that wrote what stands behind them.
 type hole struct {
 	first, last uint64
 	start, end  time.Time
+	boot        string
 }
 
 // replayFiles reads all journal files in dir.
@@ -80,7 +81,7 @@ func replayFiles(dir string, after uint64, log func(string, error)) (*replay, er
 		if i == 0 {
 			r.last = f.first - 1
 		}
-		r.expect(f.first, f.begun)
+		r.expect(f.first, f.begun, f.boot)
 		end := uint64(math.MaxUint64)
 		if i+1 < len(r.files) {
 			end = r.files[i+1].first // that file has it again, and there it was acknowledged
@@ -101,18 +102,21 @@ func (r *replay) close() {
 }
 
 // stretch returns where a stretch begins that ends at end: when the last records
-// were written.
+// were written, or else when the oldest file was begun.
 func (r *replay) stretch(end time.Time) time.Time {
-	if r.before.IsZero() {
-		return end
+	switch {
+	case !r.before.IsZero():
+		return r.before
+	case len(r.files) > 0:
+		return r.files[0].begun
 	}
-	return r.before
+	return end
 }
 
 // expect notes a hole where the record after the last one is not that of
-// sequence, which was written at now.
-func (r *replay) expect(sequence uint64, now time.Time) {
-	h := hole{max(r.last, r.after) + 1, sequence - 1, r.stretch(now), now}
+// sequence, which boot wrote at now.
+func (r *replay) expect(sequence uint64, now time.Time, boot string) {
+	h := hole{max(r.last, r.after) + 1, sequence - 1, r.stretch(now), now, boot}
 	r.last = max(r.last, sequence-1)
 	if h.first > h.last {
 		return
@@ -157,7 +161,7 @@ func (r *replay) read(f *file, end uint64) error {
 			}
 			continue
 		}
-		r.expect(h.first, h.written)
+		r.expect(h.first, h.written, f.boot)
 		rows, f.gaps = more, moreGaps
 		f.last = max(f.last, next-1)
 		r.last = max(r.last, next-1)

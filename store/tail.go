@@ -29,6 +29,9 @@ func (s *Sealed) Node() string { return s.file.node }
 // Boot returns the run of the gateway that wrote the file.
 func (s *Sealed) Boot() string { return s.file.boot }
 
+// Sync waits until all of the file is on stable storage, with any durability.
+func (s *Sealed) Sync() error { return s.file.f.Sync() }
+
 // View returns the records of this file alone, without its begin entries.
 func (s *Sealed) View() *View { return s.view }
 

@@ -1,17 +1,14 @@
 package badger_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"flag"
-	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -41,96 +38,22 @@ func begun(t *testing.T, dir string) uint64 {
 	return binary.NativeEndian.Uint64(data[128:])
 }
 
-// childDir names the variable that makes this program the one that is killed.
-const childDir = "AUDITGATE_TEST_CHILD_DIR"
-
-func TestMain(m *testing.M) {
-	if dir := os.Getenv(childDir); dir != "" {
-		fmt.Fprintln(os.Stderr, addForever(dir))
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
-
-// addForever adds records of calls, some of which have begin entries, and says
-// which are stored, while the store packs after every few of them.
-func addForever(dir string) error {
-	s, err := badger.Open(badger.Options{Path: dir, Durability: store.OS, JournalFile: 64 << 10})
-	if err != nil {
-		return err
-	}
-	failed := make(chan error)
-	for i := range 4 {
-		go func() {
-			maker, calls := storetest.NewRecords(rand.Uint64()), s.Counter(source)
-			for {
-				calls.Begin()
-				r := maker.Next()
-				if i == 3 && rand.IntN(4) == 0 {
-					r = maker.At(record.IDAt(time.Now().Add(-20 * time.Minute)))
-				}
-				r.Source = source
-				if i%2 == 0 {
-					if _, err := s.Add(storetest.Entry(r), calls); err != nil && !errors.Is(err, store.ErrFull) {
-						failed <- err
-						return
-					}
-				}
-				switch rand.IntN(50) {
-				case 0: // it goes on
-					continue
-				case 1:
-					calls.Abandon(r.EventID, "test", time.Now())
-					continue
-				}
-				c, err := s.Add(r, calls)
-				if errors.Is(err, store.ErrFull) {
-					calls.Abandon(r.EventID, "test", time.Now())
-					continue
-				}
-				if err == nil {
-					err = c.Wait(context.Background())
-				}
-				if err != nil {
-					failed <- err
-					return
-				}
-				fmt.Println(r.EventID)
-			}
-		}()
-	}
-	return <-failed
-}
-
 func TestKilledWhilePackingLosesNothing(t *testing.T) {
 	dir := t.TempDir()
 	stored := make(map[record.ID]bool)
 	var calls uint64
 	for loop := range *loops {
-		child := exec.Command(os.Args[0])
-		child.Env = append(os.Environ(), childDir+"="+dir)
-		child.Stderr = os.Stderr
-		out, err := child.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := child.Start(); err != nil {
-			t.Fatal(err)
-		}
+		w := startWriter(t, dir, store.OS, nil)
 		go func() {
 			// Not before a segment is open, however slow the machine is.
 			for len(writeAheadLogs(t, dir)) == 0 {
 				time.Sleep(time.Millisecond)
 			}
 			time.Sleep(time.Duration(rand.IntN(200)) * time.Millisecond)
-			child.Process.Kill()
+			w.child.Process.Kill()
 		}()
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			if id, err := record.ParseID(lines.Text()); err == nil { // the last one may be cut
-				stored[id] = true
-			}
-		}
-		child.Wait() // says that it was killed
+		w.listen()
+		maps.Copy(stored, w.stored)
 
 		calls += begun(t, dir)
 		s := opener(badger.Options{})(t, dir)

@@ -88,6 +88,11 @@ func (s *Store) notePacking(err error) {
 // pack moves one journal file into blocks. Whatever stops it, it can be called
 // again, and then writes the same entries.
 func (s *Store) pack(ctx context.Context, f *store.Sealed) error {
+	// First: where a manifest says that a segment may have a record, the journal does
+	// not miss it.
+	if err := f.Sync(); err != nil {
+		return err
+	}
 	view := f.View()
 	targets, err := planTargets(view)
 	if err != nil {
