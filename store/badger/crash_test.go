@@ -2,7 +2,6 @@ package badger_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"flag"
 	"io/fs"
@@ -91,19 +90,6 @@ func writeAheadLogs(t *testing.T, dir string) []string {
 	return names
 }
 
-// stopAfter is a context that ends when it was asked for the n+1st time.
-type stopAfter struct {
-	context.Context
-	left atomic.Int64
-}
-
-func (c *stopAfter) Err() error {
-	if c.left.Add(-1) < 0 {
-		return context.Canceled
-	}
-	return nil
-}
-
 func TestPackingStoppedAnywhereIsTakenUpAgain(t *testing.T) {
 	base := t.TempDir()
 	var full atomic.Bool
@@ -146,9 +132,7 @@ func TestPackingStoppedAnywhereIsTakenUpAgain(t *testing.T) {
 		copyDir(t, snapshot, dir)
 		s := openPaused(dir)
 		full.Store(false)
-		ctx := &stopAfter{Context: t.Context()}
-		ctx.left.Store(steps)
-		err := s.PackUntil(ctx)
+		err := s.PackUntil(storetest.Patience(t.Context(), steps))
 		crashed := filepath.Join(t.TempDir(), "crashed")
 		copyDir(t, dir, crashed) // as the kernel would keep it
 		storetest.Close(t, s)

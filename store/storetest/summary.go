@@ -33,15 +33,7 @@ func summariesCount(t *testing.T, open Open) {
 					want.Add(r)
 				}
 			}
-			got := store.NewTally(by)
-			for err := s.Summarize(t.Context(), &q, got); err != nil; err = s.Summarize(t.Context(), &q, got) {
-				var interrupted *store.InterruptedError
-				if !errors.As(err, &interrupted) {
-					t.Fatalf("%s: %v", name, err)
-				}
-				q.Before = interrupted.At
-			}
-			if diff := cmp.Diff(want.Summary(), got.Summary()); diff != "" {
+			if diff := cmp.Diff(want.Summary(), summary(t, s, q, by)); diff != "" {
 				t.Fatalf("%s: query %+v\n(-want +got):\n%s", name, q, diff)
 			}
 		}
@@ -53,4 +45,19 @@ func summariesCount(t *testing.T, open Open) {
 			check(c.name, q)
 		}
 	})
+}
+
+// summary counts all that q asks for. Where counting is interrupted, it goes on
+// from there.
+func summary(t *testing.T, s store.Store, q record.Query, by store.Grouping) *store.Summary {
+	t.Helper()
+	got := store.NewTally(by)
+	for err := s.Summarize(t.Context(), &q, got); err != nil; err = s.Summarize(t.Context(), &q, got) {
+		var interrupted *store.InterruptedError
+		if !errors.As(err, &interrupted) {
+			t.Fatalf("summarizing: %v", err)
+		}
+		q.Before = interrupted.At
+	}
+	return got.Summary()
 }

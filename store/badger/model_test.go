@@ -1,0 +1,60 @@
+package badger_test
+
+import (
+	"flag"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/auditgate/auditgate/store"
+	"github.com/auditgate/auditgate/store/badger"
+	"github.com/auditgate/auditgate/store/storetest"
+)
+
+var (
+	modelFor  = flag.Duration("model-for", 10*time.Second, "how long the store is compared with a model")
+	modelSeed = flag.Uint64("model-seed", 0, "what happens in that time; 0: something new")
+)
+
+// It packs only when it is told to, so that it can be copied at rest.
+func openForModel(o badger.Options) storetest.Open {
+	return func(t *testing.T, dir string) store.Store {
+		s := opener(o)(t, dir)
+		s.(*badger.Store).StopPacker()
+		return s
+	}
+}
+
+// killForModel copies the store as the kernel would keep it, and closes it then.
+func killForModel(t *testing.T, s store.Store, dir string) string {
+	t.Helper()
+	crashed := dir + "-"
+	for {
+		before := s.Sequence()
+		copyDir(t, dir, crashed)
+		if s.Sequence() == before {
+			break
+		}
+		_ = os.RemoveAll(crashed)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(crashed) })
+	storetest.Close(t, s)
+	_ = os.RemoveAll(dir)
+	return crashed
+}
+
+func TestStoreIsWhatAModelOfItIs(t *testing.T) {
+	seed := *modelSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	for name, o := range map[string]badger.Options{
+		"usual": {Durability: store.OS, JournalFile: 1 << 20},
+		"tight": {Durability: store.OS, JournalFile: 32 << 10, ScanRecords: 40, OpenSegments: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			storetest.Model(t, openForModel(o), killForModel, seed, time.Now().Add(*modelFor/2))
+		})
+	}
+}

@@ -1,0 +1,430 @@
+package storetest
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store"
+)
+
+// Kill ends the store in dir as the death of its process would, and returns the
+// directory in which what that left is to be opened.
+type Kill func(t *testing.T, s store.Store, dir string) string
+
+// Model lets stores live, one after the other, until it is time to end. In each
+// life random things happen to the store and to a twin in memory, and what the
+// store says is compared with the twin. The seed makes the same things happen,
+// but for what depends on time.
+func Model(t *testing.T, open Open, kill Kill, seed uint64, until time.Time) {
+	t.Helper()
+	lives, steps := 0, 0
+	for ; (time.Now().Before(until) || lives == 0) && !t.Failed(); lives++ {
+		rng := rand.New(rand.NewPCG(seed, uint64(lives)))
+		m := &model{
+			t: t, open: open, kill: kill, rng: rng, maker: NewRecords(rng.Uint64()), dir: quickDir(t),
+			calls: map[record.ID]*record.Record{}, announced: map[record.ID]uint64{},
+		}
+		m.s = open(t, m.dir)
+		for n := 50 + rng.IntN(400); n > 0 && !t.Failed() && (steps < 20 || time.Now().Before(until)); n-- {
+			m.step()
+			steps++
+		}
+		m.reopen()
+		Close(t, m.s)
+		_ = os.RemoveAll(m.dir)
+	}
+	t.Logf("seed %d: %d lives of %d steps", seed, lives, steps)
+}
+
+// quickDir returns a directory in memory, where there is one: the model is not about
+// durability.
+func quickDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "auditgate-model-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// model is a store and its twin.
+type model struct {
+	t     *testing.T
+	open  Open
+	kill  Kill
+	rng   *rand.Rand
+	maker *Records
+	dir   string
+	s     store.Store
+
+	calls     map[record.ID]*record.Record // what is listed of each
+	announced map[record.ID]uint64         // the newest sequence when its entry was added
+	live      []*record.Record             // the records to be of calls with an entry
+	silent    []*record.Record             // the same of calls without one
+	lost      uint64                       // calls that are to be in gaps
+	pins      []pin
+}
+
+// pin is a listing as it was.
+type pin struct {
+	sequence uint64
+	ids      []record.ID
+}
+
+func (m *model) step() {
+	switch what := m.rng.IntN(100); {
+	case what < 26:
+		m.add()
+	case what < 36:
+		m.begin()
+	case what < 46:
+		m.end()
+	case what < 50:
+		m.breakOff()
+	case what < 58:
+		m.pack()
+	case what < 61:
+		m.reopen()
+	case what < 63:
+		m.die()
+	case what < 76:
+		m.query()
+	case what < 82:
+		m.summarize()
+	case what < 90:
+		m.get()
+	case what < 96:
+		m.snapshot()
+	default:
+		m.check()
+	}
+}
+
+// next returns a record of a call that began now, or a while ago, or days ago.
+func (m *model) next() *record.Record {
+	ago := time.Duration(0)
+	switch m.rng.IntN(10) {
+	case 0, 1, 2:
+		ago = time.Duration(m.rng.Int64N(int64(time.Minute)))
+	case 3:
+		ago = time.Duration(m.rng.Int64N(int64(72 * time.Hour)))
+	}
+	r := m.maker.At(record.IDAt(time.Now().Add(-ago)))
+	if m.rng.IntN(20) == 0 {
+		r.Source = record.Self
+	}
+	return r
+}
+
+// put adds a record of a call that has begun, and says when it is stored.
+func (m *model) put(r *record.Record) *store.Commit {
+	m.t.Helper()
+	c, err := m.s.Add(r, m.s.Counter(r.Source))
+	if err != nil {
+		m.t.Fatalf("adding record %s: %v", r.EventID, err)
+	}
+	return c
+}
+
+func (m *model) wait(c *store.Commit) {
+	m.t.Helper()
+	if err := c.Wait(m.t.Context()); err != nil {
+		m.t.Fatalf("storing: %v", err)
+	}
+}
+
+func (m *model) add() {
+	var commits []*store.Commit
+	for range 1 + m.rng.IntN(12) {
+		r := m.next()
+		m.s.Counter(r.Source).Begin()
+		commits = append(commits, m.put(r))
+		m.calls[r.EventID] = r
+	}
+	for _, c := range commits {
+		m.wait(c)
+	}
+}
+
+func (m *model) begin() {
+	r := m.next()
+	m.s.Counter(r.Source).Begin()
+	if m.rng.IntN(4) == 0 {
+		m.silent = append(m.silent, r)
+		return
+	}
+	e := Entry(r)
+	m.calls[r.EventID], m.announced[r.EventID] = e, m.s.Sequence()
+	m.live = append(m.live, r)
+	m.wait(m.put(e))
+}
+
+// take takes a random call off a list of those that go on.
+func (m *model) take(list *[]*record.Record) *record.Record {
+	if len(*list) == 0 {
+		return nil
+	}
+	i := m.rng.IntN(len(*list))
+	r := (*list)[i]
+	*list = slices.Delete(*list, i, i+1)
+	return r
+}
+
+func (m *model) end() {
+	for _, list := range []*[]*record.Record{&m.live, &m.silent} {
+		if r := m.take(list); r != nil {
+			m.wait(m.put(r))
+			m.calls[r.EventID] = r
+		}
+	}
+}
+
+// breakOff lets calls end that become no records.
+func (m *model) breakOff() {
+	switch m.rng.IntN(3) {
+	case 0: // its entry is its record
+		if r := m.take(&m.live); r != nil {
+			m.s.Counter(r.Source).Abandon(r.EventID, "broken", r.Timestamp)
+			m.calls[r.EventID] = unfinished(m.calls[r.EventID])
+			m.settle(r.EventID)
+		}
+	case 1:
+		if r := m.take(&m.silent); r != nil {
+			m.s.Counter(r.Source).Abandon(r.EventID, "broken", r.Timestamp)
+			m.lost++
+		}
+	case 2:
+		if r := m.take(&m.silent); r != nil {
+			m.s.Counter(r.Source).Forget()
+		}
+	}
+}
+
+// settle waits until the entry of id is a record.
+func (m *model) settle(id record.ID) {
+	m.t.Helper()
+	for {
+		r, err := m.s.Get(m.t.Context(), id)
+		if err != nil {
+			m.t.Fatalf("getting %s, which was announced: %v", id, err)
+		}
+		if r.Outcome != record.OutcomeInProgress {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// pack packs all, or breaks off after some steps.
+func (m *model) pack() {
+	p, ok := m.s.(packer)
+	if !ok {
+		return
+	}
+	ctx := m.t.Context()
+	if m.rng.IntN(2) == 0 {
+		ctx = Patience(ctx, m.rng.Int64N(40))
+	}
+	if err := p.Pack(ctx); err != nil && ctx.Err() == nil {
+		m.t.Errorf("packing: %v", err)
+	}
+}
+
+// over is the end of calls that go on, when the store or its process ends.
+func (m *model) over() {
+	for _, r := range m.live {
+		m.calls[r.EventID] = unfinished(m.calls[r.EventID])
+	}
+	m.lost += uint64(len(m.silent))
+	m.live, m.silent = nil, nil
+}
+
+func (m *model) reopen() {
+	m.over()
+	Close(m.t, m.s)
+	m.s = m.open(m.t, m.dir)
+	m.checkGaps(true)
+}
+
+// die kills the store while records come.
+func (m *model) die() {
+	var coming []*record.Record
+	for range m.rng.IntN(5) {
+		r := m.next()
+		m.s.Counter(r.Source).Begin()
+		m.put(r)
+		coming = append(coming, r)
+	}
+	m.dir = m.kill(m.t, m.s, m.dir)
+	m.over()
+	m.s = m.open(m.t, m.dir)
+	for _, r := range coming {
+		if _, err := m.s.Get(m.t.Context(), r.EventID); err == nil {
+			m.calls[r.EventID] = r
+		} else {
+			m.lost++
+		}
+	}
+	m.checkGaps(true)
+}
+
+// split returns what is no gap, and how many calls are in those that are.
+func split(all []*record.Record) (calls []*record.Record, lost uint64) {
+	for _, r := range all {
+		if r.Gap == nil {
+			calls = append(calls, r)
+		} else {
+			lost += r.Gap.Count
+		}
+	}
+	return calls, lost
+}
+
+// checkGaps reads everything, and checks how many calls are in gaps: all that were
+// lost, where the store has just been opened.
+func (m *model) checkGaps(all bool) []*record.Record {
+	m.t.Helper()
+	calls, lost := split(Verify(m.t, m.s))
+	if lost > m.lost || all && lost != m.lost {
+		m.t.Errorf("%d calls are in gaps, %d were lost", lost, m.lost)
+	}
+	return calls
+}
+
+// check compares everything.
+func (m *model) check() {
+	got := m.checkGaps(false)
+	if diff := cmp.Diff(m.find(&record.Query{Scope: Everything}), idsOf(got), equalRecords); diff != "" {
+		m.t.Errorf("the twin (-) has others than the store (+):\n%s", diff)
+		return
+	}
+	for _, r := range got {
+		if diff := Diff(m.calls[r.EventID], r); diff != "" {
+			m.t.Errorf("record %s is another in the twin (-) than in the store (+):\n%s", r.EventID, diff)
+		}
+	}
+}
+
+// find returns the ids of what the twin has for q, newest first.
+func (m *model) find(q *record.Query) []record.ID {
+	var found []*record.Record
+	for _, r := range m.calls {
+		if q.Match(r) && q.MatchWords(r) {
+			found = append(found, r)
+		}
+	}
+	return newestFirst(found)
+}
+
+// some returns a random call of the twin, nil where there is none.
+func (m *model) some() *record.Record {
+	if len(m.calls) == 0 {
+		return nil
+	}
+	all := m.find(&record.Query{Scope: Everything})
+	return m.calls[all[m.rng.IntN(len(all))]]
+}
+
+// ask returns a random query that a random call answers, but for UpTo.
+func (m *model) ask() (q record.Query, name string) {
+	q = record.Query{Scope: Everything, Bodies: m.rng.IntN(4) == 0}
+	r := m.some()
+	for n := m.rng.IntN(4); n > 0 && r != nil; n-- {
+		c := conditions[m.rng.IntN(len(conditions))]
+		c.narrow(&q, m.rng, r)
+		name += c.name + ", "
+	}
+	q.UpTo = 0
+	return q, name
+}
+
+func (m *model) query() {
+	q, name := m.ask()
+	want := m.find(&q)
+	got, _ := split(List(m.t, m.s, q))
+	if diff := cmp.Diff(want, idsOf(got), equalRecords); diff != "" {
+		m.t.Errorf("%squery %+v: the twin (-) has others than the store (+):\n%s", name, q, diff)
+	}
+	for _, r := range got {
+		want := *m.calls[r.EventID]
+		if !q.Bodies {
+			want.RequestBody.Content, want.ResponseBody.Content = nil, nil
+		}
+		if diff := Diff(&want, r); diff != "" {
+			m.t.Errorf("%squery %+v: record %s (-twin +store):\n%s", name, q, r.EventID, diff)
+		}
+	}
+}
+
+func (m *model) summarize() {
+	q, name := m.ask()
+	q.UpTo = max(1, m.s.Sequence()) // a gap may come any time
+	by := store.Grouping{Interval: time.Hour, Facets: store.Facets, Top: 1 + m.rng.IntN(20)}
+	want := store.NewTally(by)
+	for _, r := range List(m.t, m.s, q) {
+		want.Add(r)
+	}
+	if diff := cmp.Diff(want.Summary(), summary(m.t, m.s, q, by)); diff != "" {
+		m.t.Errorf("%squery %+v: what is listed (-) is summarized otherwise (+):\n%s", name, q, diff)
+	}
+}
+
+func (m *model) get() {
+	if r := m.some(); r != nil {
+		finds(m.t, m.s, r)
+	}
+	if r, err := m.s.Get(m.t.Context(), record.NewID()); err == nil {
+		m.t.Errorf("%s is found, and nobody has added it", r.EventID)
+	}
+}
+
+// snapshot pins a listing, or reads one again that was pinned some time ago.
+func (m *model) snapshot() {
+	if len(m.pins) < 5 || m.rng.IntN(4) == 0 {
+		p := pin{sequence: m.s.Sequence()}
+		if p.sequence == 0 {
+			return
+		}
+		p.ids = idsOf(List(m.t, m.s, record.Query{Scope: Everything, UpTo: p.sequence}))
+		m.pins = append(m.pins[len(m.pins)/5:], p)
+		return
+	}
+	p := m.pins[m.rng.IntN(len(m.pins))]
+	got := idsOf(List(m.t, m.s, record.Query{Scope: Everything, UpTo: p.sequence}))
+	got = slices.DeleteFunc(got, func(id record.ID) bool { // entries that came before the next record did
+		at, stream := m.announced[id]
+		return stream && at == p.sequence && !slices.Contains(p.ids, id)
+	})
+	if diff := cmp.Diff(p.ids, got, equalRecords); diff != "" {
+		m.t.Errorf("the listing pinned at %d (-) has become (+):\n%s", p.sequence, diff)
+	}
+}
+
+// Patience returns a context that ends when it has been asked n times whether it
+// has.
+func Patience(ctx context.Context, n int64) context.Context {
+	p := &patience{Context: ctx}
+	p.left.Store(n)
+	return p
+}
+
+type patience struct {
+	context.Context
+	left atomic.Int64
+}
+
+func (p *patience) Err() error {
+	if p.left.Add(-1) < 0 {
+		return context.Canceled
+	}
+	return p.Context.Err()
+}
