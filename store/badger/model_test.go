@@ -51,7 +51,7 @@ func TestStoreIsWhatAModelOfItIs(t *testing.T) {
 	}
 	for name, o := range map[string]badger.Options{
 		"usual": {Durability: store.OS, JournalFile: 1 << 20},
-		"tight": {Durability: store.OS, JournalFile: 32 << 10, ScanRecords: 40, OpenSegments: 2},
+		"tight": {Durability: store.OS, JournalFile: 32 << 10, ScanRecords: 150, OpenSegments: 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			storetest.Model(t, openForModel(o), killForModel, seed, time.Now().Add(*modelFor/2))

@@ -112,11 +112,11 @@ func (m *model) step() {
 // next returns a record of a call that began now, or a while ago, or days ago.
 func (m *model) next() *record.Record {
 	ago := time.Duration(0)
-	switch m.rng.IntN(10) {
-	case 0, 1, 2:
+	switch m.rng.IntN(20) {
+	case 0, 1, 2, 3, 4, 5:
 		ago = time.Duration(m.rng.Int64N(int64(time.Minute)))
-	case 3:
-		ago = time.Duration(m.rng.Int64N(int64(72 * time.Hour)))
+	case 6:
+		ago = time.Duration(m.rng.Int64N(int64(36 * time.Hour)))
 	}
 	r := m.maker.At(record.IDAt(time.Now().Add(-ago)))
 	if m.rng.IntN(20) == 0 {
