@@ -49,12 +49,16 @@ func TestStoreIsWhatAModelOfItIs(t *testing.T) {
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
+	long := *modelFor
+	if testing.Short() {
+		long /= 5
+	}
 	for name, o := range map[string]badger.Options{
 		"usual": {Durability: store.OS, JournalFile: 1 << 20},
 		"tight": {Durability: store.OS, JournalFile: 32 << 10, ScanRecords: 150, OpenSegments: 4},
 	} {
 		t.Run(name, func(t *testing.T) {
-			storetest.Model(t, openForModel(o), killForModel, seed, time.Now().Add(*modelFor/2))
+			storetest.Model(t, openForModel(o), killForModel, seed, time.Now().Add(long/2))
 		})
 	}
 }

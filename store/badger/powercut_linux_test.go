@@ -23,6 +23,14 @@ import (
 	"github.com/auditgate/auditgate/store/storetest"
 )
 
+// cuts is how often the power is cut.
+func cuts() int {
+	if testing.Short() {
+		return 1
+	}
+	return *loops
+}
+
 // disk is a file system of its own, whose power can be cut.
 type disk struct {
 	t    *testing.T
@@ -206,7 +214,7 @@ func TestPowerCutLosesNothingAcknowledged(t *testing.T) {
 	dir := filepath.Join(d.dir, "store")
 	stored := make(map[record.ID]bool)
 	begun, gone, packing := 0, 0, 0
-	for loop := range *loops {
+	for loop := range cuts() {
 		w := d.cutPower(dir, store.Fsync)
 		maps.Copy(stored, w.stored)
 		if len(writeAheadLogs(t, dir)) > 0 {
@@ -233,7 +241,7 @@ func TestPowerCutLosesNothingAcknowledged(t *testing.T) {
 		storetest.Close(t, s)
 	}
 	t.Logf("%d power cuts, %d with segments open: %d calls begun, %d records acknowledged, none of these lost; %d others are in the %d gaps; every start worked",
-		*loops, packing, begun, len(stored), gone, *loops)
+		cuts(), packing, begun, len(stored), gone, cuts())
 }
 
 // With the weaker durability a power cut costs what the disk had not got, and the
@@ -243,7 +251,7 @@ func TestPowerCutTellsWhatDurabilityOSHasLost(t *testing.T) {
 	dir := filepath.Join(d.dir, "store")
 	var kept []*record.Record // of earlier loops: a store that is closed is on the disk
 	stored, gone, holes := 0, 0, uint64(0)
-	for loop := range *loops {
+	for loop := range cuts() {
 		w := d.cutPower(dir, store.OS)
 		s := opener(badger.Options{})(t, dir)
 		all := storetest.List(t, s, record.Query{Scope: storetest.Everything, UpTo: s.Sequence()})
@@ -278,5 +286,5 @@ func TestPowerCutTellsWhatDurabilityOSHasLost(t *testing.T) {
 		storetest.Close(t, s)
 	}
 	t.Logf("%d power cuts: %d records acknowledged, %d of these lost, all of them in the time of a gap; %d are counted, as holes in the sequence",
-		*loops, stored, gone, holes)
+		cuts(), stored, gone, holes)
 }
