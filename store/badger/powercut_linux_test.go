@@ -283,7 +283,9 @@ func TestPowerCutTellsWhatDurabilityOSHasLost(t *testing.T) {
 				loop, b.cuts, b.missing, b.damaged, unfinished)
 		}
 		holes = b.missing
-		storetest.Close(t, s)
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 	t.Logf("%d power cuts: %d records acknowledged, %d of these lost, all of them in the time of a gap; %d are counted, as holes in the sequence",
 		cuts(), stored, gone, holes)
