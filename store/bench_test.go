@@ -13,6 +13,7 @@ import (
 
 	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store"
+	"github.com/auditgate/auditgate/store/disk"
 )
 
 // usualCall returns a record of the usual size: 3.5 KB with its headers, and
@@ -107,12 +108,12 @@ func BenchmarkAdd(b *testing.B) {
 func BenchmarkCommit(b *testing.B) {
 	calls := usualCalls(1024)
 	j := open(b, b.TempDir(), store.JournalOptions{})
-	f, err := os.Create(filepath.Join(b.TempDir(), "bare"))
+	f, err := disk.OpenFile(filepath.Join(b.TempDir(), "bare"), os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer f.Close()
-	if err := store.Preallocate(f, 64<<20); err != nil {
+	if err := f.Preallocate(64 << 20); err != nil {
 		b.Skip(err)
 	}
 	frame := calls[0].ResponseBody.Content[:2000]
@@ -123,7 +124,7 @@ func BenchmarkCommit(b *testing.B) {
 		if _, err := f.WriteAt(frame, at); err != nil {
 			b.Fatal(err)
 		}
-		if err := store.Datasync(f); err != nil {
+		if err := f.Datasync(); err != nil {
 			b.Fatal(err)
 		}
 		bare += time.Since(start)

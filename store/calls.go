@@ -13,9 +13,9 @@ import (
 	"unsafe"
 
 	"github.com/google/uuid"
-	"golang.org/x/sys/unix"
 
 	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store/disk"
 )
 
 // The calls file counts the calls that have begun. It is mapped into memory, so
@@ -54,6 +54,7 @@ const (
 // calls is the calls file of the run that goes on.
 type calls struct {
 	mapping []byte
+	mapped  *disk.Map
 }
 
 // createCalls replaces the calls file in dir. The new one is on stable storage
@@ -70,29 +71,29 @@ func createCalls(dir string, boot uuid.UUID, now time.Time, sequence uint64) (*c
 	binary.NativeEndian.PutUint64(data[56:], sequence)
 
 	path := filepath.Join(dir, callsName)
-	f, err := os.OpenFile(path+".tmp", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := disk.OpenFile(path+".tmp", os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if _, err := f.Write(data); err != nil { // all of it, so that the mapping never needs room
+	if _, err := f.WriteAt(data, 0); err != nil { // all of it, so that the mapping never needs room
 		return nil, err
 	}
 	if err := f.Sync(); err != nil {
 		return nil, err
 	}
-	mapping, err := unix.Mmap(int(f.Fd()), 0, callsSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	mapped, err := f.Map(callsSize)
 	if err != nil {
-		return nil, fmt.Errorf("mapping %s: %w", f.Name(), err)
-	}
-	c := &calls{mapping}
-	// Counters may be used after the journal is closed, so the mapping goes when
-	// the last of them has gone.
-	runtime.AddCleanup(c, func(m []byte) { _ = unix.Munmap(m) }, mapping)
-	if err := os.Rename(f.Name(), path); err != nil {
 		return nil, err
 	}
-	return c, syncDir(dir)
+	c := &calls{mapping: mapped.Bytes, mapped: mapped}
+	// Counters may be used after the journal is closed, so the mapping goes when
+	// the last of them has gone.
+	runtime.AddCleanup(c, disk.Unmap, mapped.Bytes)
+	if err := disk.Rename(f.Name(), path); err != nil {
+		return nil, err
+	}
+	return c, disk.SyncDir(dir)
 }
 
 // claim gives a slot to source and returns its count. The name is on stable
@@ -106,7 +107,7 @@ func (c *calls) claim(source string) *atomic.Uint64 {
 	slot[8] = byte(copy(slot[9:57], source))
 	binary.NativeEndian.PutUint32(slot[60:], crc32.Checksum(slot[8:60], castagnoli))
 	used.Store(uint32(n + 1)) // now the slot counts
-	_ = unix.Msync(c.mapping, unix.MS_SYNC)
+	_ = c.mapped.Sync()
 	return (*atomic.Uint64)(unsafe.Pointer(&slot[0]))
 }
 
@@ -118,7 +119,7 @@ func (c *calls) setSequence(n uint64) {
 // close notes that the run has ended in order.
 func (c *calls) close() error {
 	(*atomic.Uint32)(unsafe.Pointer(&c.mapping[52])).Store(1)
-	return unix.Msync(c.mapping, unix.MS_SYNC)
+	return c.mapped.Sync()
 }
 
 // lastRun is what the calls file says of the run before this one.
@@ -134,7 +135,7 @@ type lastRun struct {
 // readCalls reads the calls file in dir. Where there is none, the error wraps
 // fs.ErrNotExist; where it is damaged, errFormat.
 func readCalls(dir string) (*lastRun, error) {
-	data, err := os.ReadFile(filepath.Join(dir, callsName))
+	data, err := disk.ReadFile(filepath.Join(dir, callsName))
 	if err != nil {
 		return nil, err
 	}

@@ -22,9 +22,3 @@ const FirstFrame = firstFrame
 func SignCalls(data []byte) {
 	binary.NativeEndian.PutUint32(data[48:], crc32.Checksum(data[:48], castagnoli))
 }
-
-// Preallocate and Datasync are what a journal itself uses.
-var (
-	Preallocate = preallocate
-	Datasync    = datasync
-)

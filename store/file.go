@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/auditgate/auditgate/store/disk"
 )
 
 // file is one file of a journal.
@@ -13,7 +15,7 @@ type file struct {
 	header
 	number uint64 // files are numbered in the order in which they were begun
 	path   string
-	f      *os.File
+	f      *disk.File
 	cache  *frameCache
 
 	// These are owned by the committer while it writes to the file, and constant
@@ -39,7 +41,7 @@ func createFile(dir string, number uint64, h header, size int64, settled []byte,
 	if _, err = rand.Read(f.mark[:]); err != nil {
 		return nil, err
 	}
-	if f.f, err = os.OpenFile(f.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+	if f.f, err = disk.OpenFile(f.path, os.O_RDWR|os.O_CREATE|os.O_EXCL); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -47,7 +49,7 @@ func createFile(dir string, number uint64, h header, size int64, settled []byte,
 			f.discard()
 		}
 	}()
-	if preallocate(f.f, size) != nil {
+	if f.f.Preallocate(size) != nil {
 		// The disk has less room, or cannot do this: room is taken as it is needed.
 		if err = f.f.Truncate(0); err != nil {
 			return nil, err
@@ -62,7 +64,7 @@ func createFile(dir string, number uint64, h header, size int64, settled []byte,
 	if err = f.f.Sync(); err != nil {
 		return nil, err
 	}
-	return f, syncDir(dir)
+	return f, disk.SyncDir(dir)
 }
 
 // write appends frames, and with sync waits until they are on stable storage.
@@ -72,7 +74,7 @@ func (f *file) write(frames []byte, sync bool) error {
 	setMarks(frames, f.mark)
 	_, err := f.f.WriteAt(frames, f.end)
 	if err == nil && sync {
-		err = datasync(f.f)
+		err = f.f.Datasync()
 	}
 	if err != nil {
 		f.broken = true
@@ -94,16 +96,16 @@ func (f *file) hasRecords() bool { return f.last >= f.first }
 // them: the garbage collector closes the file after the last of these, and then
 // its room is free.
 func (f *file) remove() error {
-	if err := os.Remove(f.path); err != nil {
+	if err := disk.Remove(f.path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(f.path))
+	return disk.SyncDir(filepath.Dir(f.path))
 }
 
 // discard removes a file that has no rows, so that nobody reads from it.
 func (f *file) discard() {
 	_ = f.f.Close()
-	_ = os.Remove(f.path) // left over, it is removed at the next start
+	_ = disk.Remove(f.path) // left over, it is removed at the next start
 }
 
 // frame is where some rows of a file stand, as they were written.
@@ -158,14 +160,4 @@ func (fr *frame) records() ([]byte, error) {
 	}
 	f.cache.put(fr, raw)
 	return raw, nil
-}
-
-// syncDir waits until the names in dir are on stable storage.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store/disk"
 )
 
 // Durability says when a record counts as stored.
@@ -99,8 +100,8 @@ type Journal struct {
 func OpenJournal(dir string, o JournalOptions) (*Journal, error) {
 	err := o.setDefaults()
 	if err == nil {
-		if err = os.Mkdir(dir, 0o700); err == nil {
-			err = syncDir(filepath.Dir(dir))
+		if err = disk.Mkdir(dir); err == nil {
+			err = disk.SyncDir(filepath.Dir(dir))
 		} else if errors.Is(err, fs.ErrExist) {
 			err = nil
 		}

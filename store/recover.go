@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store/disk"
 )
 
 // openJournal reads what earlier runs left, writes the gaps that it finds, and
@@ -67,7 +67,7 @@ func openJournal(dir string, o JournalOptions) (_ *Journal, err error) {
 		return nil, err
 	}
 	for _, path := range old.damaged {
-		o.Log("setting a damaged journal file aside", os.Rename(path, path+".damaged"))
+		o.Log("setting a damaged journal file aside", disk.Rename(path, path+".damaged"))
 	}
 	for _, f := range old.files {
 		if !f.hasRows() {

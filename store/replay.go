@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/auditgate/auditgate/store/disk"
 )
 
 // replay is what the files of earlier runs hold, read when a journal is opened.
@@ -50,7 +52,7 @@ func replayFiles(dir string, after uint64, log func(string, error)) (*replay, er
 		log: log, cache: newFrameCache(), after: after,
 		settled: map[string]map[string]uint64{}, written: map[string]time.Time{},
 	}
-	entries, err := os.ReadDir(dir)
+	entries, err := disk.ReadDir(dir)
 	if err != nil {
 		return r, err
 	}
@@ -68,7 +70,7 @@ func replayFiles(dir string, after uint64, log func(string, error)) (*replay, er
 			f.cache = r.cache
 			r.files = append(r.files, f)
 		case errors.Is(err, errUnborn): // a start was cut off
-			err = os.Remove(path)
+			err = disk.Remove(path)
 		case errors.Is(err, errFormat):
 			r.log("journal file cannot be read", fmt.Errorf("%w: %s: %w", ErrCorrupt, path, err))
 			r.damaged, err = append(r.damaged, path), nil
@@ -127,15 +129,15 @@ func (r *replay) expect(sequence uint64, now time.Time, boot string) {
 
 // read reads all good frames of f up to the sequence end.
 func (r *replay) read(f *file, end uint64) error {
-	info, err := f.f.Stat()
+	size, err := f.f.Size()
 	if err != nil {
 		return err
 	}
 	var rows []Row
 	var bad int64 // where damaged bytes began; 0 for nowhere
 	f.end, f.last = firstFrame, f.first-1
-	for at := int64(firstFrame); at >= 0 && at+frameHead <= info.Size(); {
-		h, settled, raw, err := r.frame(f, at, info.Size())
+	for at := int64(firstFrame); at >= 0 && at+frameHead <= size; {
+		h, settled, raw, err := r.frame(f, at, size)
 		if err != nil {
 			if bad == 0 {
 				bad = at
@@ -228,7 +230,7 @@ func (r *replay) settle(boot string, settled []byte) {
 // file could be read and is none.
 func openFile(path string, number uint64) (_ *file, err error) {
 	f := &file{number: number, path: path}
-	if f.f, err = os.OpenFile(path, os.O_RDWR, 0); err != nil {
+	if f.f, err = disk.OpenFile(path, os.O_RDWR); err != nil {
 		return nil, err
 	}
 	defer func() {

@@ -3,7 +3,6 @@ package badger
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 
 	"github.com/auditgate/auditgate/store"
+	"github.com/auditgate/auditgate/store/disk"
 )
 
 // How each Badger is made: small, since several are open at once.
@@ -81,7 +81,7 @@ func openDatabase(dir string, log func(string, error)) (*dgraph.DB, error) {
 // checkDatabase refuses what Badger would make worse by opening it, and removes
 // what a crash can leave that it would not open.
 func checkDatabase(dir string) error {
-	entries, err := os.ReadDir(dir)
+	entries, err := disk.ReadDir(dir)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func checkDatabase(dir string) error {
 			// A process that is killed between creating such a file and giving
 			// it its size leaves it empty, and nothing was in it yet.
 			if info, err := e.Info(); err == nil && info.Size() == 0 {
-				if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				if err := disk.Remove(filepath.Join(dir, e.Name())); err != nil {
 					return err
 				}
 			}

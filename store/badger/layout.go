@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/auditgate/auditgate/store"
+	"github.com/auditgate/auditgate/store/disk"
 )
 
 // What stands below the path of a store; see the package's description.
@@ -32,13 +33,13 @@ const (
 type root struct {
 	path string
 	node string
-	lock *os.File
+	lock *disk.File
 }
 
 // openRoot makes the directory where it is missing, locks it, and checks that
 // what is in it is a store of this format.
 func openRoot(path string) (*root, error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	if err := disk.MkdirAll(path); err != nil {
 		return nil, fmt.Errorf("making the directory: %w", err)
 	}
 	lock, err := lockRoot(path)
@@ -58,10 +59,10 @@ func (r *root) read() error {
 	if err := r.readFormat(); err != nil {
 		return err
 	}
-	node, err := os.ReadFile(filepath.Join(r.path, nodeFile))
+	node, err := disk.ReadFile(filepath.Join(r.path, nodeFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		node = fmt.Appendf(nil, "%s\n", randomName())
-		err = replaceFile(filepath.Join(r.path, nodeFile), node)
+		err = disk.Replace(filepath.Join(r.path, nodeFile), node)
 	}
 	if err != nil {
 		return err
@@ -70,15 +71,15 @@ func (r *root) read() error {
 	if !nodeName.MatchString(r.node) {
 		return damaged(fmt.Errorf("file %s holds %.40q, want 16 hexadecimal digits", nodeFile, r.node))
 	}
-	if err := os.Mkdir(filepath.Join(r.path, segmentsDir), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := disk.Mkdir(filepath.Join(r.path, segmentsDir)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDir(r.path)
+	return disk.SyncDir(r.path)
 }
 
 func (r *root) readFormat() error {
 	name := filepath.Join(r.path, formatFile)
-	found, err := os.ReadFile(name)
+	found, err := disk.ReadFile(name)
 	if err == nil && string(found) != format {
 		return fmt.Errorf("file %s says %.40q, and this program reads %q alone: use the version that wrote it, or another path",
 			formatFile, strings.TrimSpace(string(found)), strings.TrimSpace(format))
@@ -91,18 +92,18 @@ func (r *root) readFormat() error {
 			return damaged(fmt.Errorf("there is a directory %s and no file %s: bring the file back from a copy, or use another path", dir, formatFile))
 		}
 	}
-	return replaceFile(name, []byte(format))
+	return disk.Replace(name, []byte(format))
 }
 
 // lockRoot takes the lock that keeps a second process out, for as long as the
 // file is open.
-func lockRoot(path string) (*os.File, error) {
-	lock, err := os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+func lockRoot(path string) (*disk.File, error) {
+	lock, err := disk.OpenFile(filepath.Join(path, lockFile), os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		holder, _ := io.ReadAll(io.LimitReader(lock, 20)) // for the message alone
+	if err := unix.Flock(lock.Fd(), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		holder, _ := io.ReadAll(io.NewSectionReader(lock, 0, 20)) // for the message alone
 		lock.Close()
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("locking %s: %w", lockFile, err)
@@ -112,7 +113,7 @@ func lockRoot(path string) (*os.File, error) {
 	if err := lock.Truncate(0); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	if _, err := fmt.Fprintf(lock, "%d\n", os.Getpid()); err != nil {
+	if _, err := lock.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return lock, nil
@@ -124,31 +125,4 @@ func randomName() string {
 	b := make([]byte, 8)
 	rand.Read(b) // never fails
 	return hex.EncodeToString(b)
-}
-
-// replaceFile writes a file so that after a crash it is the old one or the new.
-func replaceFile(name string, data []byte) error {
-	temporary := name + ".new"
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(temporary, name); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(name))
-}
-
-// syncDir makes the names in a directory durable.
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store/disk"
 )
 
 // manifest says what a segment may hold; the file segment.json.
@@ -50,7 +51,7 @@ func (s *segment) update(change func(m *manifest)) error {
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(filepath.Join(s.dir, manifestFile), append(data, '\n')); err != nil {
+	if err := disk.Replace(filepath.Join(s.dir, manifestFile), append(data, '\n')); err != nil {
 		return fmt.Errorf("updating segment %s: %w", s.name(), err)
 	}
 	s.bound.Store(&m)

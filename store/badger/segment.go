@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	dgraph "github.com/dgraph-io/badger/v4"
 
 	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store/disk"
 )
 
 // segment is what was committed on one day in one class.
@@ -59,9 +59,9 @@ func readSegment(dir string) (*segment, error) {
 	if _, err := time.Parse(time.DateOnly, day); err != nil || !slices.Contains(classes, record.Class(class)) {
 		return nil, fmt.Errorf("%s is no segment of a store: move it away", dir)
 	}
-	data, err := os.ReadFile(filepath.Join(dir, manifestFile))
+	data, err := disk.ReadFile(filepath.Join(dir, manifestFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		if entries, err := os.ReadDir(dir); err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		if entries, err := disk.ReadDir(dir); err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
 			return !strings.HasPrefix(e.Name(), manifestFile) // what a crash leaves has that name and an ending
 		}) {
 			return nil, nil

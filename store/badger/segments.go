@@ -13,6 +13,7 @@ import (
 
 	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store"
+	"github.com/auditgate/auditgate/store/disk"
 )
 
 var classes = []record.Class{record.ClassWrites, record.ClassReads, record.ClassControl}
@@ -38,7 +39,7 @@ type segments struct {
 // readSegments finds the segments below dir.
 func readSegments(dir string, keep int, room func() error, log func(string, error)) (*segments, error) {
 	s := &segments{dir: dir, keep: keep, room: room, log: log}
-	entries, err := os.ReadDir(dir)
+	entries, err := disk.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -80,13 +81,13 @@ func (s *segments) make(day time.Time, class record.Class, bound *manifest) (*se
 	}
 	seg := &segment{dir: filepath.Join(s.dir, name)}
 	seg.bound.Store(new(manifest))
-	if err := os.Mkdir(seg.dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := disk.Mkdir(seg.dir); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, fmt.Errorf("making segment: %w", err)
 	}
 	if err := seg.update(func(m *manifest) { m.widen(bound) }); err != nil {
 		return nil, err
 	}
-	if err := syncDir(s.dir); err != nil {
+	if err := disk.SyncDir(s.dir); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()

@@ -1,11 +1,9 @@
 //go:build !linux
 
-package store
+package disk
 
 import "os"
 
 func preallocate(*os.File, int64) error { return nil }
 
 func datasync(f *os.File) error { return f.Sync() }
-
-func machineBoot() string { return "" }
