@@ -24,11 +24,16 @@ type file struct {
 	limit  int64  // past it the next file is begun
 	last   uint64 // sequence of the newest record; first-1 where there is none
 	broken bool   // a write failed: what stands behind end is not known
+	unread bool   // parts of it could not be read at the start
 	runs   [][]Row
 	gaps   []Row // those of the rows that are gaps, in order of commit
 }
 
 const fileSuffix = ".journal"
+
+// damagedSuffix is that of a file which is not read any more, and kept for whoever
+// can read more of it.
+const damagedSuffix = ".damaged"
 
 func filePath(dir string, number uint64) string {
 	return filepath.Join(dir, fmt.Sprintf("%016d%s", number, fileSuffix))
@@ -85,7 +90,12 @@ func (f *file) write(frames []byte, sync bool) error {
 }
 
 // trim gives back the room behind the last frame.
-func (f *file) trim() error { return f.f.Truncate(f.end) }
+func (f *file) trim() error {
+	if f.unread {
+		return nil
+	}
+	return f.f.Truncate(f.end)
+}
 
 func (f *file) hasRows() bool { return len(f.runs) > 0 }
 
@@ -94,9 +104,15 @@ func (f *file) hasRecords() bool { return f.last >= f.first }
 
 // remove takes the file's name away. Views that have its rows can still read
 // them: the garbage collector closes the file after the last of these, and then
-// its room is free.
+// its room is free. A file that could not be read whole is set aside instead.
 func (f *file) remove() error {
-	if err := disk.Remove(f.path); err != nil {
+	err := error(nil)
+	if f.unread {
+		err = disk.Rename(f.path, f.path+damagedSuffix)
+	} else {
+		err = disk.Remove(f.path)
+	}
+	if err != nil {
 		return err
 	}
 	return disk.SyncDir(filepath.Dir(f.path))

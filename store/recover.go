@@ -67,10 +67,15 @@ func openJournal(dir string, o JournalOptions) (_ *Journal, err error) {
 		return nil, err
 	}
 	for _, path := range old.damaged {
-		o.Log("setting a damaged journal file aside", disk.Rename(path, path+".damaged"))
+		o.Log("setting a damaged journal file aside", disk.Rename(path, path+damagedSuffix))
 	}
 	for _, f := range old.files {
 		if !f.hasRows() {
+			if f.unread {
+				o.Log("setting a journal file aside that cannot be read", disk.Rename(f.path, f.path+damagedSuffix))
+				f.f.Close()
+				continue
+			}
 			f.discard()
 		} else if err := f.trim(); err != nil {
 			o.Log("giving back the room behind the end of a journal file", err)

@@ -179,14 +179,14 @@ func (r *replay) read(f *file, end uint64) error {
 // frame reads the frame of f that stands at at.
 func (r *replay) frame(f *file, at, size int64) (h frameHeader, settled, raw []byte, err error) {
 	var head [frameHead]byte
-	if _, err := f.f.ReadAt(head[:], at); err != nil {
+	if _, err := f.readAt(head[:], at); err != nil {
 		return h, nil, nil, err
 	}
 	if !h.parse(head[:], f.mark) || h.size() > size-at || h.first < f.first {
 		return h, nil, nil, errFormat
 	}
 	r.buf = slices.Grow(r.buf[:0], int(h.size()))[:h.size()]
-	if _, err := f.f.ReadAt(r.buf, at); err != nil {
+	if _, err := f.readAt(r.buf, at); err != nil {
 		return h, nil, nil, err
 	}
 	if h, settled, raw, err = openFrame(r.buf, f.mark, r.raw); raw != nil {
@@ -195,12 +195,26 @@ func (r *replay) frame(f *file, at, size int64) (h frameHeader, settled, raw []b
 	return h, settled, raw, err
 }
 
+// readAt reads as the file's ReadAt, and again where the disk does not answer at
+// once. Where it never does, the file is unread: it may be readable elsewhere.
+func (f *file) readAt(p []byte, at int64) (n int, err error) {
+	for range readTries {
+		if n, err = f.f.ReadAt(p, at); err == nil || err == io.EOF {
+			return n, err
+		}
+	}
+	f.unread = true
+	return n, err
+}
+
+const readTries = 3
+
 // search returns where the file's mark stands next, from at on; -1 for nowhere.
 func (r *replay) search(f *file, at int64) int64 {
 	r.buf = slices.Grow(r.buf[:0], 256<<10)
 	buf := r.buf[:256<<10]
 	for {
-		n, err := f.f.ReadAt(buf, at)
+		n, err := f.readAt(buf, at)
 		if i := bytes.Index(buf[:n], f.mark[:]); i >= 0 {
 			return at + int64(i)
 		}
@@ -239,7 +253,7 @@ func openFile(path string, number uint64) (_ *file, err error) {
 		}
 	}()
 	head := make([]byte, firstFrame)
-	n, err := f.f.ReadAt(head, 0)
+	n, err := f.readAt(head, 0)
 	if err != nil && err != io.EOF {
 		return nil, err
 	}

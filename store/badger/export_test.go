@@ -91,3 +91,11 @@ func CheckBlock(headData, metadata []byte) {
 }
 
 var headNewest = record.ID{0xff, 15: 0xff}
+
+// Settle waits until a store whose Close has given up does nothing any more, and
+// lets go of its lock.
+func (s *Store) Settle() {
+	_ = s.journal.Close(context.Background())
+	_ = s.segments.close(context.Background())
+	_ = s.root.close()
+}
