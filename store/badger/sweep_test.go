@@ -15,7 +15,7 @@ import (
 	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store"
 	"github.com/auditgate/auditgate/store/badger"
-	"github.com/auditgate/auditgate/store/disk"
+	faulty "github.com/auditgate/auditgate/store/disk"
 	"github.com/auditgate/auditgate/store/storetest"
 )
 
@@ -190,9 +190,9 @@ func TestNoOperationThatFailsLosesARecord(t *testing.T) {
 					buf := make([]byte, 1<<20)
 					panic(fmt.Sprintf("operation %d failed, and something hangs:\n%s", n, buf[:runtime.Stack(buf, true)]))
 				})
-				disk.Inject(f.before)
+				faulty.Inject(f.before)
 				s.run(f)
-				disk.Inject(nil)
+				faulty.Inject(nil)
 				watch.Stop()
 				if f.hit.Load() == nil {
 					t.Logf("%d operations, of these failed: %v", f.seen.Load(), hits)
