@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -143,8 +144,8 @@ func (w *writer) listen() {
 			}
 		}
 	}
-	_ = w.child.Wait() // says that it was killed
-	if len(w.stored) == 0 {
-		w.t.Fatal("the writer has stored nothing")
+	err := w.child.Wait()
+	if status, ok := w.child.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
+		w.t.Fatalf("the writer has ended by itself: %v", err)
 	}
 }

@@ -135,7 +135,9 @@ func TestSegmentWithoutBadgersManifestIsNotOpened(t *testing.T) {
 			wantWords(t, err, filepath.Base(seg), "MANIFEST")
 		}
 	}
-	storetest.Close(t, s)
+	if err := s.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
 	if tables, _ := filepath.Glob(filepath.Join(seg, "*.sst")); len(tables) == 0 {
 		t.Error("the tables are gone")
 	}

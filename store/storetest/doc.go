@@ -74,9 +74,13 @@ func Pack(t *testing.T, s store.Store) bool {
 	return ok
 }
 
-// Close closes s and fails the test where that fails.
+// Close verifies and closes s, and fails the test where that fails. A test that has
+// damaged its store on purpose calls the store's own.
 func Close(t *testing.T, s store.Store) {
 	t.Helper()
+	if s.Health() == nil && !t.Failed() {
+		Verify(t, s)
+	}
 	if err := s.Close(t.Context()); err != nil {
 		t.Fatalf("closing: %v", err)
 	}

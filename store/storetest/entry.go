@@ -232,9 +232,14 @@ func lateEntryIsDropped(t *testing.T, open Open) {
 		}
 	}
 	check()
-	Close(t, s)
+	// Not verified: of the two records of one call one is never seen.
+	if err := s.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
 	s = open(t, dir)
 	check()
 	finds(t, s, unfinished(Entry(twice)))
-	Close(t, s)
+	if err := s.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
