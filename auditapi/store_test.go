@@ -132,6 +132,7 @@ func (m *memory) Gaps(_ context.Context, from, to time.Time, limit int) ([]*reco
 func (m *memory) Sequence() uint64              { m.mu.Lock(); defer m.mu.Unlock(); return uint64(len(m.records)) }
 func (m *memory) Health() error                 { return m.fail }
 func (m *memory) Stats() store.Stats            { return store.Stats{} }
+func (m *memory) SetRetention(store.Retention)  {}
 func (m *memory) Close(context.Context) error   { return nil }
 func (m *memory) Counter(string) *store.Counter { return nil }
 func (m *memory) Add(r *record.Record, _ *store.Counter) (*store.Commit, error) {

@@ -57,13 +57,17 @@ type App struct {
 	// Default: 128 MiB, at least 1 MiB.
 	Memory int64 `json:"memory,omitempty"`
 
+	// How long records are kept. A change takes effect a minute after it was loaded.
+	Retention Retention `json:"retention,omitzero"`
+
 	opener Opener
 	ctx    caddy.Context
 	log    *slog.Logger
 	// loadKeys reads the keys, or makes them, once.
 	loadKeys func() (*keys, error)
-	// release ends the lease that the app holds while it is started.
-	release func()
+	// release ends the lease that the app holds while it is started, and unretain
+	// its word on how long records are kept.
+	release, unretain func()
 	// ownTokens is set by an API that accepts tokens of the gateway's own key.
 	ownTokens bool
 }
@@ -86,6 +90,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if len(a.StoreRaw) == 0 {
 		a.StoreRaw = json.RawMessage(`{"engine": "badger"}`)
 	}
+	a.Retention.setDefaults()
 	module, err := ctx.LoadModule(a, "StoreRaw")
 	if err != nil {
 		return fmt.Errorf("loading the store module: %w", err)
@@ -108,6 +113,9 @@ func (a *App) Validate() error {
 	if a.Memory < minMemory {
 		return fmt.Errorf("memory is %s: want %s or more",
 			humanize.IBytes(uint64(max(a.Memory, 0))), humanize.IBytes(minMemory))
+	}
+	if err := a.Retention.store().Check(); err != nil {
+		return err
 	}
 	if rel, err := filepath.Rel(a.opener.Key(), a.Keys); err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
 		return fmt.Errorf("keys lie in the store (%s is in %s): whoever has a copy of the records would have the keys too",
@@ -136,7 +144,7 @@ func (a *App) Start() error {
 		release()
 		return fmt.Errorf("opening the audit store: %w", e.err)
 	}
-	a.release = release
+	a.release, a.unretain = release, e.retain(a.Retention.store())
 	// A core dump would hold bodies before their secrets are taken out.
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
 		a.log.Warn("core dumps cannot be switched off", slog.Any("error", err))
@@ -164,6 +172,7 @@ var greeted sync.Once
 // Stop implements caddy.App.
 func (a *App) Stop() error {
 	if a.release != nil {
+		a.unretain()
 		a.release()
 	}
 	return nil
@@ -213,7 +222,7 @@ func (a *App) hideInLog(o redact.Options) {
 func (a *App) lease() (*engine, func()) {
 	return lease(a.opener.Key(), func() *engine {
 		return startEngine(a.opener.Key(), a.options(), a.captures(), a.log, func() (store.Store, error) {
-			return a.opener.Open(OpenOptions{Durability: a.Durability, Queue: a.Memory - a.captures(), Log: a.logStore})
+			return a.opener.Open(OpenOptions{Durability: a.Durability, Queue: a.Memory - a.captures(), Retention: a.Retention.store(), Log: a.logStore})
 		})
 	})
 }

@@ -34,6 +34,10 @@ func init() {
 //		keys       <dir>
 //		durability fsync|os
 //		memory     <size>
+//		retention  <duration> {
+//			reads <duration>
+//			disk  <percent> [writes]
+//		}
 //	}
 func parseApp(d *caddyfile.Dispenser, earlier any) (any, error) {
 	d.Next() // consume option name
@@ -57,8 +61,10 @@ func parseApp(d *caddyfile.Dispenser, earlier any) (any, error) {
 			})
 		case "memory":
 			b.once(func() error { return size(d, &app.Memory, minMemory) })
+		case "retention":
+			b.once(func() error { return parseRetention(d, &app.Retention) })
 		default:
-			b.unknown("store", "keys", "durability", "memory")
+			b.unknown("store", "keys", "durability", "memory", "retention")
 		}
 	}
 	return httpcaddyfile.App{Name: "auditgate", Value: caddyconfig.JSON(app, nil)}, b.err

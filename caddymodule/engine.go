@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,6 +44,9 @@ type engine struct {
 	mu    sync.Mutex
 	early map[string]*earlyCalls // by source
 	ready atomic.Bool
+
+	retaining sync.Mutex // guards retained
+	retained  []*store.Retention
 
 	closing sync.Once
 }
@@ -146,6 +150,24 @@ func (e *engine) add(r *record.Record) {
 		e.log.Error("a record of the gateway itself could not be stored",
 			slog.String("action", r.Action), slog.Any("error", err))
 	}
+}
+
+// retain lets records be kept for as long as a configuration that starts says,
+// until end is called. The newest one counts that has not ended: where a reload
+// fails it is the one before again, and at the end the last. The store is open.
+func (e *engine) retain(r store.Retention) (end func()) {
+	e.retaining.Lock()
+	defer e.retaining.Unlock()
+	e.retained = append(e.retained, &r)
+	e.store.SetRetention(r)
+	return sync.OnceFunc(func() {
+		e.retaining.Lock()
+		defer e.retaining.Unlock()
+		e.retained = slices.DeleteFunc(e.retained, func(other *store.Retention) bool { return other == &r })
+		if n := len(e.retained); n > 0 {
+			e.store.SetRetention(*e.retained[n-1])
+		}
+	})
 }
 
 // Destruct implements caddy.Destructor. It does not wait: the last lease may be

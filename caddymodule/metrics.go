@@ -26,6 +26,10 @@ var (
 		"How long commits to the store took.", nil, nil)
 	oldestDesc = prometheus.NewDesc("auditgate_oldest_record_timestamp_seconds",
 		"When the oldest record that is kept began, in Unix time.", nil, nil)
+	droppedDesc = prometheus.NewDesc("auditgate_records_dropped_total",
+		"Records that retention has dropped: for their age, or since the volume was too full.", []string{"reason"}, nil)
+	overfullDesc = prometheus.NewDesc("auditgate_store_overfull",
+		"1 while the volume is fuller than `disk` allows and nothing more may be dropped, else 0.", nil, nil)
 )
 
 // newQueries makes the histogram of how long reading took, by kind: the action
@@ -52,7 +56,7 @@ func registerMetrics(registry *prometheus.Registry, key string) error {
 
 // Describe implements prometheus.Collector.
 func (collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{callsDesc, storedDesc, lostDesc, memoryDesc, bytesDesc, commitDesc, oldestDesc} {
+	for _, d := range []*prometheus.Desc{callsDesc, storedDesc, lostDesc, memoryDesc, bytesDesc, commitDesc, oldestDesc, droppedDesc, overfullDesc} {
 		ch <- d
 	}
 	newQueries().Describe(ch)
@@ -91,6 +95,14 @@ func (e *engine) collect(ch chan<- prometheus.Metric) {
 	if !stats.Oldest.IsZero() {
 		ch <- prometheus.MustNewConstMetric(oldestDesc, prometheus.GaugeValue, float64(stats.Oldest.UnixMilli())/1000)
 	}
+	for reason, n := range stats.Dropped {
+		ch <- prometheus.MustNewConstMetric(droppedDesc, prometheus.CounterValue, float64(n), reason)
+	}
+	overfull := 0.0
+	if stats.Overfull {
+		overfull = 1
+	}
+	ch <- prometheus.MustNewConstMetric(overfullDesc, prometheus.GaugeValue, overfull)
 	buckets := make(map[float64]uint64, len(store.CommitBuckets))
 	for i, le := range store.CommitBuckets {
 		if i < len(stats.Commits.Buckets) {

@@ -27,6 +27,8 @@ type OpenOptions struct {
 	Durability store.Durability
 	// Queue is how many bytes of records may wait for their commit.
 	Queue int64
+	// Retention is how long records are kept at first; see [store.Store].
+	Retention store.Retention
 	// Log is told what an operator should know; err may be nil.
 	Log func(msg string, err error)
 }
@@ -61,7 +63,7 @@ func (b *BadgerStore) Key() string { return b.Path }
 
 // Open implements Opener.
 func (b *BadgerStore) Open(o OpenOptions) (store.Store, error) {
-	return badger.Open(badger.Options{Path: b.Path, Durability: o.Durability, Queue: o.Queue, Log: o.Log})
+	return badger.Open(badger.Options{Path: b.Path, Durability: o.Durability, Queue: o.Queue, Retention: o.Retention, Log: o.Log})
 }
 
 // absolute resolves a directory of the configuration; empty, it is the one

@@ -80,6 +80,12 @@ type Store interface {
 	// (exclusive), oldest first; a zero time is no bound. At most limit.
 	Gaps(ctx context.Context, from, to time.Time, limit int) ([]*record.Record, error)
 
+	// SetRetention says from now on how long records are kept. What has been kept
+	// for long enough goes soon after, as a whole, and its room on the disk is free
+	// at once; before that a record of source [record.Self] and action retention.drop
+	// says what goes and why. Scans leave out what goes while they read.
+	SetRetention(r Retention)
+
 	// Health returns nil while records can be stored and read, else why not.
 	Health() error
 
@@ -108,7 +114,10 @@ type Stats struct {
 	Waiting int64             // bytes of records that wait for their commit
 	Bytes   int64             // on disk
 	Oldest  time.Time         // timestamp of the oldest record; zero where there is none
-	Commits CommitStats
+	Dropped map[string]uint64 // records that retention has dropped, by reason
+	// Overfull: the volume is fuller than [Retention] says, and nothing more may go.
+	Overfull bool
+	Commits  CommitStats
 }
 
 // CommitStats is a histogram of how long commits took.

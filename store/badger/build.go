@@ -1,6 +1,7 @@
 package badger
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"sync"
 	"time"
@@ -139,8 +140,10 @@ func (b *builder) finish() error {
 	}
 	b.head.node, b.head.boot = b.node, b.boot
 	key := b.head.key()
+	content := sha256.New()
 	for i, frames := range b.frames {
 		for sub, frame := range frames {
+			content.Write(frame)
 			for piece := 0; len(frame) > 0; piece++ {
 				n := min(len(frame), pieceSize)
 				if err := b.put(key.entry(byte(kindMetadata+i), sub, piece), frame[:n]); err != nil {
@@ -151,9 +154,12 @@ func (b *builder) finish() error {
 		}
 		b.frames[i] = nil
 	}
-	if err := b.put(key.entry(kindHead, 0, 0), b.head.append(nil)); err != nil {
+	b.head.content = content.Sum(nil)
+	data := b.head.append(nil)
+	if err := b.put(key.entry(kindHead, 0, 0), data); err != nil {
 		return err
 	}
+	b.head.digest = digestOf(key, data)
 	b.done(b.head.block)
 	b.head, b.raw = head{}, 0
 	return nil

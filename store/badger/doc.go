@@ -17,6 +17,15 @@
 // newest first, and reads no block before it comes to its newest record, no
 // metadata that cannot match, and no body of a record that does not.
 //
+// Segments are dropped whole: once the newest record is older than its class is
+// kept (see [store.Retention]), or, oldest first, while the volume is too full. A
+// segment that goes says so in its manifest, then a record of that is stored, then
+// its directory is moved to the trash and removed; each step is taken up again after
+// a crash, and the record is made once. Readers that were in it go on as if it had
+// never been there. It stays while the journal has a file of the same sequences,
+// which may be packed again. Age is measured by the clock, but not by one that has
+// just moved by more than a day.
+//
 // # On disk
 //
 // Format 1. Below the store's path, every directory with mode 0700:
@@ -24,14 +33,19 @@
 //	lock       locked (flock) by the process that has the store open; its pid
 //	format     "auditgate store 1\n"
 //	node       the store's name, 16 hexadecimal digits, made once
+//	retention.json
+//	           what no segment can tell: "sequence", the highest that was in a
+//	           segment that was dropped, and "clock", the time as retention believes it
 //	journal/   see package store
+//	trash/     segments that were dropped; removed at once, or at the next start
 //	segments/<YYYY-MM-DD>.<class>/
 //	           segment.json and the files of a Badger; the day (UTC) is that of
 //	           the newest record in the journal file that was packed
 //
 // segment.json says what a segment may hold, as an object: "oldest" and "newest"
 // (ids), "first" and "last" (sequence), "count", and "gaps_until", the end of
-// the last gap's stretch, where there are gaps. It is widened before blocks are
+// the last gap's stretch, where there are gaps; "digest", of all blocks; and
+// "dropping", the record and the reason of a drop that has begun. It is widened before blocks are
 // written, so a reader that trusts it misses nothing; after a crash it may say
 // more than there is, until the file that was being packed is packed again.
 //
@@ -49,7 +63,11 @@
 //	             longer body has a sub-block to itself
 //
 // A sub-block of kind 1 or 2 is one zstd frame with its checksum, cut into
-// pieces of 256 KiB. The head is committed last: where it is, all of it is.
+// pieces of 256 KiB. The head is committed last: where it is, all of it is. It has
+// the SHA-256 of all pieces, in the order of their keys. The digest of a block is the
+// SHA-256 of the 25 bytes that its keys have in common and its head; that of a
+// segment, in its manifest and in the record of its drop, is the SHA-256 of those of
+// its blocks, in the order of their keys, in hexadecimal.
 //
 // A sub-block of metadata is a row after the other: id (16), difference of the
 // sequence to that of the row before, of the first row to 0 (varint), length of

@@ -3,10 +3,12 @@ package badger
 import (
 	"context"
 	"path/filepath"
+	"time"
 
 	dgraph "github.com/dgraph-io/badger/v4"
 
 	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store"
 )
 
 // ErrNoRoom says that the disk has too little room for Badger to write.
@@ -31,10 +33,67 @@ func (s *Store) OpenSegments() int {
 // SealJournal ends the journal file that is being written.
 func (s *Store) SealJournal() error { return s.journal.Seal() }
 
+// Segments returns how many there are of a class.
+func (s *Store) Segments(c record.Class) (n int) {
+	for _, seg := range s.segments.list() {
+		if seg.class() == c {
+			n++
+		}
+	}
+	return n
+}
+
+// HasSealed reports whether there are files to pack.
+func (s *Store) HasSealed() bool { return len(s.journal.Sealed()) > 0 }
+
 // StopPacker leaves packing to Pack.
 func (s *Store) StopPacker() {
-	s.stopPacker()
+	s.stop()
 	<-s.packerDone
+	<-s.keeperDone
+}
+
+// SetVolume makes the store believe that its volume has total bytes, and what free
+// says is free.
+func (s *Store) SetVolume(total int64, free func() int64) {
+	s.sweeping.Lock()
+	defer s.sweeping.Unlock()
+	s.volume = func() (volume, error) { return volume{total, free()}, nil }
+}
+
+// BeginDrop does what is done of a drop before its record is stored.
+func (s *Store) BeginDrop(name string) error {
+	s.packing.Lock()
+	defer s.packing.Unlock()
+	for _, seg := range s.segments.list() {
+		if seg.name() == name {
+			return seg.update(func(m *manifest) {
+				m.Dropping = &dropping{record.IDAt(s.options.Now()), reason{store.DroppedAge, "30d", "31d"}}
+			})
+		}
+	}
+	return store.ErrNotFound
+}
+
+// DiskUsage returns what the files below dir take.
+func DiskUsage(dir string) (int64, error) { return diskUsage(dir) }
+
+// VolumePercent returns how full the volume of path is.
+func VolumePercent(path string) (float64, error) {
+	v, err := volumeOf(path)
+	return v.percent(), err
+}
+
+// Clock is the time as retention believes it.
+type Clock struct{ clock clock }
+
+// NewClock returns one that believes t.
+func NewClock(t time.Time) *Clock { return &Clock{clock{Believed: t}} }
+
+// See notes what the clock says, and returns the time that records are measured by.
+func (c *Clock) See(now time.Time, jumped bool) time.Time {
+	c.clock.see(now, jumped)
+	return c.clock.time(now)
 }
 
 // PackUntil packs what is sealed, until ctx ends.

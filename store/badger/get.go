@@ -2,6 +2,7 @@ package badger
 
 import (
 	"context"
+	"errors"
 
 	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store"
@@ -29,7 +30,7 @@ func (s *Store) findPacked(ctx context.Context, id record.ID) (*record.Record, e
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if r, err := s.getPacked(seg, id); r != nil || err != nil {
+		if r, err := s.getPacked(seg, id); r != nil || err != nil && !errors.Is(err, errDropped) {
 			return r, err
 		}
 	}
@@ -82,6 +83,9 @@ func (b *blockSource) get(id record.ID) (*record.Record, error) {
 		if err := w.decode(r); err != nil {
 			return nil, err
 		}
-		return r, w.readBodies(r)
+		if err := w.readBodies(r); err != nil {
+			return nil, err
+		}
+		return r, nil
 	}
 }

@@ -1,6 +1,8 @@
 package badger
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -21,6 +23,7 @@ const (
 	headGapsUntil protowire.Number = 6 // end of the last gap's stretch, in microseconds of Unix time
 	headMetadata  protowire.Number = 7 // repeated message: 1 raw size, 2 stored size, 3 id of its newest record
 	headBodies    protowire.Number = 8 // repeated message: 1 raw size, 2 stored size
+	headContent   protowire.Number = 9 // SHA-256 of all other values of the block, in the order of their keys
 )
 
 // maxSub bounds what one sub-block may decompress to, in bytes: two bodies at
@@ -33,6 +36,9 @@ type block struct {
 	first, last    uint64 // sequence
 	count          int
 	gapsUntil      time.Time // zero where the block has no gaps
+	// digest is the SHA-256 of the keys' common part and the head, which has that
+	// of the rest.
+	digest [sha256.Size]byte
 }
 
 func (b *block) key() blockKey { return newBlockKey(b.newest, b.first) }
@@ -48,6 +54,7 @@ type head struct {
 	block
 	node, boot       string
 	metadata, bodies []sub
+	content          []byte
 }
 
 var errHead = errors.New("malformed head of a block")
@@ -74,7 +81,15 @@ func (h *head) append(dst []byte) []byte {
 	for _, s := range h.bodies {
 		data(headBodies, s.appendSizes(nil))
 	}
+	if len(h.content) > 0 {
+		data(headContent, h.content)
+	}
 	return dst
+}
+
+// digestOf returns the digest of a block with that key and stored head.
+func digestOf(key blockKey, head []byte) [sha256.Size]byte {
+	return sha256.Sum256(append(key[:], head...))
 }
 
 func (s *sub) appendSizes(dst []byte) []byte {
@@ -85,7 +100,7 @@ func (s *sub) appendSizes(dst []byte) []byte {
 // parseHead reads what append wrote of the block with that newest record and
 // lowest sequence. Nothing of data is kept.
 func parseHead(newest record.ID, first uint64, data []byte) (*head, error) {
-	h := &head{block: block{newest: newest, first: first}}
+	h := &head{block: block{newest: newest, first: first, digest: digestOf(newBlockKey(newest, first), data)}}
 	err := record.EachField(data, func(n protowire.Number, number uint64, data []byte) error {
 		switch n {
 		case headOldest:
@@ -106,6 +121,8 @@ func parseHead(newest record.ID, first uint64, data []byte) (*head, error) {
 			return appendSub(&h.metadata, data)
 		case headBodies:
 			return appendSub(&h.bodies, data)
+		case headContent:
+			h.content = bytes.Clone(data)
 		}
 		return nil
 	})

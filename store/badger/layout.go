@@ -20,11 +20,13 @@ import (
 
 // What stands below the path of a store; see the package's description.
 const (
-	lockFile    = "lock"
-	formatFile  = "format"
-	nodeFile    = "node"
-	journalDir  = "journal"
-	segmentsDir = "segments"
+	lockFile      = "lock"
+	formatFile    = "format"
+	nodeFile      = "node"
+	retentionFile = "retention.json"
+	journalDir    = "journal"
+	segmentsDir   = "segments"
+	trashDir      = "trash"
 
 	format = "auditgate store 1\n"
 )
@@ -71,8 +73,10 @@ func (r *root) read() error {
 	if !nodeName.MatchString(r.node) {
 		return damaged(fmt.Errorf("file %s holds %.40q, want 16 hexadecimal digits", nodeFile, r.node))
 	}
-	if err := disk.Mkdir(filepath.Join(r.path, segmentsDir)); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+	for _, dir := range []string{segmentsDir, trashDir} {
+		if err := disk.Mkdir(filepath.Join(r.path, dir)); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
 	}
 	return disk.SyncDir(r.path)
 }

@@ -18,6 +18,8 @@ type manifest struct {
 	Last      uint64    `json:"last"`
 	Count     int       `json:"count"`               // of records that are there, and no fewer
 	GapsUntil time.Time `json:"gaps_until,omitzero"` // end of the last gap's stretch
+	Digest    string    `json:"digest,omitempty"`    // of the blocks that Count counts; see digestBlocks
+	Dropping  *dropping `json:"dropping,omitempty"`  // it is about to go; the pointer is not changed
 }
 
 const manifestFile = "segment.json"
@@ -39,8 +41,8 @@ func (m *manifest) widen(more *manifest) {
 	}
 }
 
-// update changes the manifest, on disk before it is in memory. One goroutine at
-// a time does it, the packer.
+// update changes the manifest, on disk before it is in memory. The caller holds
+// the store's packing lock.
 func (s *segment) update(change func(m *manifest)) error {
 	m := *s.bound.Load()
 	change(&m)

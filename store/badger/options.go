@@ -49,8 +49,14 @@ type Options struct {
 	// Default: [DefaultOpenSegments].
 	OpenSegments int
 
-	// Log is told what an operator should know: damage, and packing that waits
-	// or fails. err may be nil. It is called from several goroutines, never with
+	// Retention is how long records are kept; [Store.SetRetention] changes it.
+	// Default: for ever.
+	Retention store.Retention
+
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+	// Log is told what an operator should know: damage, packing that waits
+	// or fails, and what was dropped. err may be nil. It is called from several goroutines, never with
 	// the content of a record. Default: nothing is said.
 	Log func(msg string, err error)
 }
@@ -83,6 +89,12 @@ func (o Options) complete() (Options, error) {
 		if value < 0 {
 			return o, fmt.Errorf("%s is %d: want 0 or more", name, value)
 		}
+	}
+	if err := o.Retention.Check(); err != nil {
+		return o, err
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.PackAfter == 0 {
 		o.PackAfter = DefaultPackAfter

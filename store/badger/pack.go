@@ -204,6 +204,7 @@ func (t *target) open(s *Store, f *store.Sealed) (err error) {
 	if t.database, t.release, err = s.segments.acquire(t.segment); err != nil {
 		return err
 	}
+	t.database.written = true
 	t.writer = newWriter(t.database.DB, s.room)
 	t.builder = &builder{
 		node: f.Node(), boot: f.Boot(),
@@ -230,8 +231,9 @@ func (t *target) finish() error {
 		return err
 	}
 	t.database.add(t.blocks)
+	blocks := *t.database.blocks.Load()
 	return errors.Join(
-		t.segment.update(func(m *manifest) { m.Count = countRecords(*t.database.blocks.Load()) }),
+		t.segment.update(func(m *manifest) { m.Count, m.Digest = countRecords(blocks), digestBlocks(blocks) }),
 		t.segment.measure())
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"container/heap"
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"time"
@@ -76,7 +77,10 @@ func (s *Store) scan(ctx context.Context, q record.Query, yield func(*record.Rec
 			continue
 		}
 		if q.Bodies || len(q.Words) > 0 {
-			if err := row.readBodies(r); err != nil {
+			switch err := row.readBodies(r); {
+			case errors.Is(err, errDropped):
+				continue
+			case err != nil:
 				return err
 			}
 			if !q.MatchWords(r) {
@@ -164,7 +168,10 @@ func (w *row) readBodies(r *record.Record) (err error) {
 // next lets the source with the newest row go on.
 func (c *scan) next() (*row, error) {
 	row, more, err := c.sources[0].step(c)
-	if err != nil {
+	switch {
+	case errors.Is(err, errDropped): // its records are kept no longer
+		row, more = nil, false
+	case err != nil:
 		return nil, err
 	}
 	if more {

@@ -2,6 +2,8 @@ package badger
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +18,7 @@ import (
 	dgraph "github.com/dgraph-io/badger/v4"
 
 	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store"
 	"github.com/auditgate/auditgate/store/disk"
 )
 
@@ -34,6 +37,11 @@ type segment struct {
 	// will come back to it, and when it was used last.
 	refs, leases int
 	used         uint64
+	dropped      chan struct{} // no new use any more; closed when there is no old one. nil: not dropped
+
+	// recorded is the commit of the record that it is dropped; guarded by the
+	// store's packing lock.
+	recorded *store.Commit
 }
 
 // database is a segment's Badger while it is open.
@@ -42,10 +50,18 @@ type database struct {
 	// blocks are all blocks in the order of their keys, newest first. The slice
 	// is not changed, but replaced by a longer one.
 	blocks atomic.Pointer[[]block]
+	// written: Badger may hold what it has not put into tables yet. Guarded by the
+	// store's packing lock.
+	written bool
 }
 
 // name is that of the segment's directory.
 func (s *segment) name() string { return filepath.Base(s.dir) }
+
+func (s *segment) class() record.Class {
+	_, class, _ := strings.Cut(s.name(), ".")
+	return record.Class(class)
+}
 
 // segmentName is the directory of a day, in UTC, and class.
 func segmentName(day time.Time, class record.Class) string {
@@ -110,6 +126,16 @@ func countRecords(blocks []block) (n int) {
 		n += blocks[i].count
 	}
 	return n
+}
+
+// digestBlocks returns a digest of blocks in the order of their keys, in
+// hexadecimal: the SHA-256 of the digests of each.
+func digestBlocks(blocks []block) string {
+	h := sha256.New()
+	for i := range blocks {
+		h.Write(blocks[i].digest[:])
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // findBlocks lists the blocks of a Badger, seeking from one head to the next.

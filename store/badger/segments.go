@@ -76,6 +76,9 @@ func (s *segments) make(day time.Time, class record.Class, bound *manifest) (*se
 	name := segmentName(day, class)
 	for _, seg := range s.list() {
 		if seg.name() == name {
+			if seg.bound.Load().Dropping != nil {
+				return nil, fmt.Errorf("segment %s is about to be dropped", name)
+			}
 			return seg, seg.update(func(m *manifest) { m.widen(bound) })
 		}
 	}
@@ -108,12 +111,16 @@ func (s *segments) use(seg *segment, do func(*database) error) error {
 }
 
 // acquire returns the segment's database, opened if need be. It stays open at
-// least until release is called.
+// least until release is called. The error is errDropped where it is dropped.
 func (s *segments) acquire(seg *segment) (d *database, release func(), err error) {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
 		return nil, nil, store.ErrClosed
+	}
+	if seg.dropped != nil {
+		s.mu.Unlock()
+		return nil, nil, errDropped
 	}
 	seg.refs++
 	s.uses.Add(1)
@@ -164,6 +171,9 @@ func (s *segments) unlease(seg *segment) {
 func (s *segments) release(seg *segment) {
 	s.mu.Lock()
 	seg.refs--
+	if seg.refs == 0 && seg.dropped != nil {
+		close(seg.dropped)
+	}
 	s.clock++
 	seg.used = s.clock
 	s.mu.Unlock()
@@ -187,14 +197,14 @@ func (s *segments) closeIdle() {
 	}
 	s.mu.Unlock()
 	for _, seg := range idle {
-		if err := s.shut(seg); err != nil && !errors.Is(err, errNoRoom) { // then it stays open
+		if err := s.shut(seg, s.room); err != nil && !errors.Is(err, errNoRoom) { // then it stays open
 			s.log("closing segment "+seg.name(), err)
 		}
 	}
 }
 
 // shut closes a segment's database unless somebody uses it.
-func (s *segments) shut(seg *segment) error {
+func (s *segments) shut(seg *segment, room func() error) error {
 	seg.mu.Lock()
 	defer seg.mu.Unlock()
 	s.mu.Lock()
@@ -205,7 +215,7 @@ func (s *segments) shut(seg *segment) error {
 	}
 	// To close a Badger is to write, too. What it holds is in its write-ahead
 	// log, so to leave it open is safe, and to die of a full disk is not.
-	if err := s.room(); err != nil {
+	if err := room(); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -228,7 +238,7 @@ func (s *segments) close(ctx context.Context) error {
 		s.uses.Wait()
 		var errs []error
 		for _, seg := range s.list() {
-			errs = append(errs, s.shut(seg))
+			errs = append(errs, s.shut(seg, s.room))
 		}
 		done <- errors.Join(errs...)
 	}()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -21,11 +22,22 @@ type Store struct {
 	root     *root
 	journal  *store.Journal
 	segments *segments
+	memory   *memory
 	room     func() error // says why not, where Badger may not write
+	volume   func() (volume, error)
 
-	stopPacker func()
+	stop       func() // packer and keeper
 	packerDone chan struct{}
-	packing    sync.Mutex // held by whoever packs
+	keeperDone chan struct{}
+	packing    sync.Mutex // held by whoever packs, or drops a segment
+
+	// sweeping is held by whoever sweeps. It guards the retention that counts, what
+	// the clock said last, when that was by the time that passes, and whether the
+	// ids have run ahead of it.
+	sweeping     sync.Mutex
+	retention    store.Retention
+	seen, seenAt time.Time
+	ahead        bool
 
 	closing    sync.Once
 	closed     atomic.Bool
@@ -33,6 +45,12 @@ type Store struct {
 
 	mu        sync.Mutex // guards what follows
 	packError error      // why the last attempt to pack failed
+
+	wanted     store.Retention   // as SetRetention said last
+	wantedAt   time.Time         // and when
+	sweepError error             // why the last sweep failed
+	dropped    map[string]uint64 // records, by reason
+	overfull   bool              // and nothing more may go
 }
 
 var _ store.Store = (*Store)(nil)
@@ -65,28 +83,41 @@ func open(o Options, room func() error) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, root.close())
 	}
+	memory, err := readMemory(filepath.Join(o.Path, retentionFile), o.Log)
+	if err != nil {
+		return nil, errors.Join(err, root.close())
+	}
 	journal, err := store.OpenJournal(filepath.Join(o.Path, journalDir), store.JournalOptions{
 		Durability: o.Durability,
 		FileSize:   o.JournalFile,
 		Queue:      o.Queue,
 		Node:       root.node,
-		After:      segments.last(),
+		After:      max(segments.last(), memory.sequence()),
 		Log:        o.Log,
+		Now:        o.Now,
 	})
 	if err != nil {
 		return nil, errors.Join(err, root.close())
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Store{
-		options: o, root: root, journal: journal, segments: segments, room: room,
-		stopPacker: stop, packerDone: make(chan struct{}),
+		options: o, root: root, journal: journal, segments: segments, memory: memory, room: room,
+		volume: func() (volume, error) { return volumeOf(o.Path) },
+		stop:   stop, packerDone: make(chan struct{}), keeperDone: make(chan struct{}),
+		retention: o.Retention, wanted: o.Retention, dropped: make(map[string]uint64),
 	}
 	go func() {
 		defer close(s.packerDone)
 		s.packer(ctx)
 	}()
+	go func() {
+		defer close(s.keeperDone)
+		s.keeper(ctx)
+	}()
 	return s, nil
 }
+
+func (s *Store) trash() string { return filepath.Join(s.options.Path, trashDir) }
 
 // Counter implements [store.Store].
 func (s *Store) Counter(source string) *store.Counter { return s.journal.Counter(source) }
@@ -134,6 +165,9 @@ func (s *Store) Stats() store.Stats {
 			st.Oldest = oldest
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.Dropped, st.Overfull = maps.Clone(s.dropped), s.overfull
 	return st
 }
 
@@ -145,11 +179,15 @@ func (s *Store) Close(ctx context.Context) error {
 }
 
 func (s *Store) close(ctx context.Context) error {
-	s.stopPacker()
-	select {
-	case <-s.packerDone:
+	s.stop()
+	for _, done := range []chan struct{}{s.keeperDone, s.packerDone} {
+		select {
+		case <-done:
+		case <-ctx.Done():
+		}
+	}
+	if ctx.Err() == nil {
 		s.packLast(ctx)
-	case <-ctx.Done():
 	}
 	s.closed.Store(true)
 	// Each is closed whatever became of the one before.
