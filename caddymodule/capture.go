@@ -79,6 +79,12 @@ type Capture struct {
 	// 64 of them with matchers. Default: every action is `unknown`.
 	Actions []Action `json:"actions,omitempty"`
 
+	// A file with an OpenAPI 3 document of the component, in JSON or YAML: it names
+	// the calls that no action names. The action is the operationId, the object the
+	// last parameter of the path, its type that parameter's name without `_id` or
+	// `Id`, and the description the summary. Default: none.
+	OpenAPI string `json:"openapi,omitempty"`
+
 	// What is secret, beside what always is.
 	Redact *Redaction `json:"redact,omitempty"`
 
@@ -186,7 +192,7 @@ func (c *Capture) check() error {
 // hasRules reports whether c says more than its source.
 func (c *Capture) hasRules() bool {
 	return len(c.Levels) > 0 || c.RequestBody != nil || c.ResponseBody != nil || c.StreamBody != nil ||
-		c.Project != "" || c.ProjectPath > 0 || c.Redact != nil || len(c.Actions) > 0
+		c.Project != "" || c.ProjectPath > 0 || c.Redact != nil || len(c.Actions) > 0 || c.OpenAPI != ""
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.

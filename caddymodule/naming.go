@@ -2,8 +2,10 @@ package caddymodule
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
@@ -84,7 +86,7 @@ func (a *Action) rules(matcher int) (rules []naming.Rule) {
 		r.Success, r.Want = s.Value, s.Is
 	}
 	for _, p := range a.Paths {
-		r.Matches = append(r.Matches, naming.Match(p))
+		r.Matches = append(r.Matches, naming.Match{Method: p.Method, Path: p.Path})
 	}
 	if len(a.Paths) > 0 || len(a.Match) == 0 {
 		rules = append(rules, r)
@@ -131,12 +133,42 @@ func newNamer(ctx caddy.Context, c *Capture) (*namer, error) {
 			return nil, fmt.Errorf("action %s: %w", a.Name, err)
 		}
 	}
+	if c.OpenAPI != "" {
+		more, err := readOpenAPI(c.OpenAPI)
+		if err != nil {
+			return nil, fmt.Errorf("openapi: %w", err)
+		}
+		rules = append(rules, more...)
+	}
 	if len(rules) == 0 {
 		return nil, nil
 	}
 	var err error
 	n.Namer, err = naming.New(rules)
 	return n, err
+}
+
+// readOpenAPI returns the rules of the document in a file, whose name may have
+// placeholders.
+func readOpenAPI(name string) ([]naming.Rule, error) {
+	name, err := caddy.NewReplacer().ReplaceOrErr(name, true, true)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	document, err := io.ReadAll(io.LimitReader(f, naming.MaxOpenAPI+1))
+	if err != nil {
+		return nil, err
+	}
+	rules, err := naming.OpenAPI(document)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return rules, nil
 }
 
 // match returns which of the matchers hold for a call, the first in the lowest bit.

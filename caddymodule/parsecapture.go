@@ -20,6 +20,7 @@ import (
 //		stream_body   <size>
 //		project       <placeholder> | path <n>
 //		action        <name> { … }                                          # repeatable, see parseAction
+//		openapi       <file>
 //		redact {
 //			headers <name…>
 //			fields  <name…>
@@ -56,10 +57,12 @@ func parseCapture(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 			b.once(func() error { return parseProject(d, c) })
 		case "action":
 			b.try(func() error { return parseAction(h, c) })
+		case "openapi":
+			b.once(func() error { return word(d, &c.OpenAPI) })
 		case "redact":
 			b.once(func() error { return parseRedact(h, c, &at) })
 		default:
-			b.unknown("level", "request_body", "response_body", "stream_body", "project", "action", "redact")
+			b.unknown("level", "request_body", "response_body", "stream_body", "project", "action", "openapi", "redact")
 		}
 		b.check(c.check)
 	}

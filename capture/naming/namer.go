@@ -50,6 +50,8 @@ type Rule struct {
 type Match struct {
 	Method string // `*` or empty for any
 	Path   string
+
+	template bool // Path is written as in OpenAPI
 }
 
 // Object are the templates of type, id and name of an object. One whose id and
@@ -131,7 +133,11 @@ func (n *Namer) add(b *builder, r *Rule) error {
 		matches = []Match{{Path: "/*"}}
 	}
 	for _, m := range matches {
-		p, err := parsePattern(m.Path)
+		parse := parsePattern
+		if m.template {
+			parse = parseTemplate
+		}
+		p, err := parse(m.Path)
 		if err != nil {
 			return fmt.Errorf("match: %w", err)
 		}

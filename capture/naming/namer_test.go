@@ -131,7 +131,7 @@ func TestPointersReadWhatIsThere(t *testing.T) {
 
 func TestPlaceholdersReadPathFormHeadersAndFields(t *testing.T) {
 	n := mustNew(t, naming.Rule{
-		Name: "x", Matches: []naming.Match{{"POST", "/sites/:site/:what"}, {"POST", "/old/:what"}},
+		Name: "x", Matches: []naming.Match{{Method: "POST", Path: "/sites/:site/:what"}, {Method: "POST", Path: "/old/:what"}},
 		Object:      naming.Object{Type: "{audit.path.what}", ID: "{audit.path.2}", Name: "{audit.req.form.name}"},
 		Description: "{audit.path.site}|{audit.req.header.x-who}|{audit.res.header.Location}|{audit.status}|{audit.action}|{audit.path.9}",
 	})

@@ -12,10 +12,7 @@ import (
 const maxText = 1024
 
 // template is a text with placeholders.
-type template struct {
-	text  string
-	parts []part
-}
+type template struct{ parts []part }
 
 // part is a piece of text, or a placeholder, which says itself how it is read.
 type part struct {
@@ -23,18 +20,15 @@ type part struct {
 	read  func(*call) (string, bool) // nil for plain text
 }
 
-// parse reads a template. A closing brace within a placeholder is written \}.
+// parse reads a template. A closing brace within a placeholder is written \}, an
+// opening one that begins none \{.
 func (b *builder) parse(text string) (t template, err error) {
-	t.text = text
 	for rest := text; rest != ""; {
-		open := strings.IndexByte(rest, '{')
-		if open < 0 {
-			open = len(rest)
+		plain, after := cutPlain(rest)
+		if plain != "" {
+			t.parts = append(t.parts, part{plain: plain})
 		}
-		if open > 0 {
-			t.parts = append(t.parts, part{plain: rest[:open]})
-		}
-		if rest = rest[open:]; rest == "" {
+		if rest = after; rest == "" {
 			break
 		}
 		name, after, ok := cutPlaceholder(rest)
@@ -49,6 +43,19 @@ func (b *builder) parse(text string) (t template, err error) {
 		rest = after
 	}
 	return t, nil
+}
+
+// cutPlain cuts off what stands before the first placeholder.
+func cutPlain(text string) (plain, rest string) {
+	for i := 0; i < len(text); i++ {
+		switch {
+		case text[i] == '{':
+			return plain + text[:i], text[i:]
+		case text[i] == '\\' && i+1 < len(text) && text[i+1] == '{':
+			plain, text, i = plain+text[:i]+"{", text[i+2:], -1
+		}
+	}
+	return plain + text, ""
 }
 
 // cutPlaceholder cuts the placeholder off that text begins with.
