@@ -2,7 +2,9 @@ package storetest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/auditgate/auditgate/record"
@@ -49,8 +51,9 @@ func list(ctx context.Context, s store.Store, q record.Query) (all []*record.Rec
 }
 
 // Verify reads everything that s has and checks it: in order, each record once,
-// no hole in the sequence, and every record found by its id, the same byte for
-// byte. It returns the records and begin entries, newest first.
+// no hole in the sequence but where retention has dropped something, and every record
+// found by its id, the same byte for byte. It returns the records and begin entries,
+// newest first.
 func Verify(t testing.TB, s store.Store) []*record.Record {
 	t.Helper()
 	last := s.Sequence()
@@ -71,16 +74,27 @@ func Verify(t testing.TB, s store.Store) []*record.Record {
 			t.Errorf("record %s has node %q and boot %q", r.EventID, r.Node, r.Boot)
 		}
 	}
+	drops, dropped := drops(t, s), uint64(0)
 	missing := 0
 	for n := uint64(1); n <= last; n++ {
 		if _, ok := seen[n]; !ok {
+			if slices.ContainsFunc(drops, func(d drop) bool { return d.First <= n && n <= d.Last }) {
+				dropped++
+				continue
+			}
 			if missing++; missing <= 10 {
 				t.Errorf("sequence %d of %d is missing", n, last)
 			}
 		}
 	}
-	if missing > 0 || uint64(len(all)) != last+entries {
-		t.Errorf("%d records are listed of %d and %d begin entries, %d are missing", len(all), last, entries, missing)
+	if missing > 0 || uint64(len(all)) != last-dropped+entries {
+		t.Errorf("%d records are listed of %d and %d begin entries, %d were dropped, %d are missing", len(all), last, entries, dropped, missing)
+	}
+	for _, d := range drops {
+		dropped -= min(dropped, d.Count)
+	}
+	if dropped > 0 {
+		t.Errorf("%d records more are missing than were dropped", dropped)
 	}
 	for i := 0; i < len(all); i += 1 + len(all)/looked {
 		r, err := s.Get(t.Context(), all[i].EventID)
@@ -91,6 +105,24 @@ func Verify(t testing.TB, s store.Store) []*record.Record {
 		}
 	}
 	return all
+}
+
+// drop is what retention says of records that it has dropped.
+type drop struct {
+	First uint64 `json:"first_sequence"`
+	Last  uint64 `json:"last_sequence"`
+	Count uint64 `json:"count"`
+}
+
+func drops(t testing.TB, s store.Store) (drops []drop) {
+	t.Helper()
+	for _, r := range List(t, s, record.Query{Scope: Everything, Actions: []string{"retention.drop"}, Bodies: true}) {
+		var d drop
+		if err := json.Unmarshal(r.RequestBody.Content, &d); r.Source == record.Self && err == nil {
+			drops = append(drops, d)
+		}
+	}
+	return drops
 }
 
 // checkOrder checks that records are in strictly descending order of their ids.
