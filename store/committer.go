@@ -29,6 +29,7 @@ type committer struct {
 	now      func() time.Time
 	log      func(string, error)
 	queue    *queue
+	keys     *Keyring
 	counters *counters
 	calls    *calls
 	tail     *tail
@@ -44,7 +45,8 @@ type committer struct {
 	// These are owned by the goroutine.
 	file    *file  // that is written; the tail's active one
 	next    uint64 // sequence of the next record
-	frames  []byte // of one batch, as written
+	frames  []byte // of one batch, to be finished
+	ready   []byte // the same finished, where there is a key
 	parts   []part // the same, in parts
 	settled []byte
 	changed []*Counter
@@ -174,7 +176,7 @@ func (c *committer) commit(b *batch) error {
 // encode makes the frames of a batch.
 func (c *committer) encode(b *batch, now time.Time) {
 	if cap(c.frames) > spareRoom {
-		c.frames = nil
+		c.frames, c.ready = nil, nil
 	}
 	c.frames, c.parts = c.frames[:0], c.parts[:0]
 	sequence := c.next
@@ -197,7 +199,7 @@ func (c *committer) encode(b *batch, now time.Time) {
 			c.settled = appendSettled(c.settled, call.source, call.pending)
 		}
 		p := part{rows: i - first, start: start, end: b.end(i - 1), at: len(c.frames)}
-		c.frames = appendFrame(c.frames, sequence, now, p.rows, c.settled, b.raw[p.start:p.end])
+		c.frames = appendFrame(c.frames, sequence, now, p.rows, c.settled, b.raw[p.start:p.end], c.keys != nil)
 		p.size = len(c.frames) - p.at
 		c.parts = append(c.parts, p)
 		sequence = next
@@ -216,7 +218,11 @@ func (c *committer) write() error {
 			c.file.limit += c.fileSize / 8
 		}
 	}
-	return c.file.write(c.frames, c.sync)
+	frames := c.file.finish(c.frames, c.ready[:0])
+	if c.keys != nil {
+		c.ready = frames
+	}
+	return c.file.write(frames, c.sync)
 }
 
 // seal begins the next file, unless this one has no records: begin entries alone
@@ -239,7 +245,7 @@ func (c *committer) turn() error {
 	})
 	h := c.file.header
 	h.first, h.begun = c.next, c.now()
-	next, err := createFile(filepath.Dir(c.file.path), c.file.number+1, h, c.fileSize, c.settled, c.file.cache)
+	next, err := createFile(filepath.Dir(c.file.path), c.file.number+1, h, c.fileSize, c.settled, c.keys, c.file.cache)
 	if err != nil {
 		return fmt.Errorf("beginning the next journal file: %w", err)
 	}

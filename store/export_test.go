@@ -22,3 +22,9 @@ const FirstFrame = firstFrame
 func SignCalls(data []byte) {
 	binary.NativeEndian.PutUint32(data[48:], crc32.Checksum(data[:48], castagnoli))
 }
+
+// FrameLen is the length of the first frame of data.
+func FrameLen(data []byte) int { return frameLen(data) }
+
+// SignFrame gives a changed frame its checksum.
+func SignFrame(frame []byte) { setChecksum(frame) }

@@ -16,6 +16,7 @@ type file struct {
 	number uint64 // files are numbered in the order in which they were begun
 	path   string
 	f      *disk.File
+	sealer *Sealer // nil where frames are plain
 	cache  *frameCache
 
 	// These are owned by the committer while it writes to the file, and constant
@@ -41,11 +42,13 @@ func filePath(dir string, number uint64) string {
 
 // createFile begins a file of about size bytes, whose first frame is settled.
 // The file and its name are on stable storage when it returns.
-func createFile(dir string, number uint64, h header, size int64, settled []byte, cache *frameCache) (_ *file, err error) {
+func createFile(dir string, number uint64, h header, size int64, settled []byte, keys *Keyring, cache *frameCache) (_ *file, err error) {
+	h.key = keys.ID()
 	f := &file{header: h, number: number, path: filePath(dir, number), cache: cache, limit: size, last: h.first - 1}
 	if _, err = rand.Read(f.mark[:]); err != nil {
 		return nil, err
 	}
+	f.sealer = f.header.sealer(keys)
 	if f.f, err = disk.OpenFile(f.path, os.O_RDWR|os.O_CREATE|os.O_EXCL); err != nil {
 		return nil, err
 	}
@@ -60,8 +63,8 @@ func createFile(dir string, number uint64, h header, size int64, settled []byte,
 			return nil, err
 		}
 	}
-	data := appendFrame(f.header.append(nil), h.first, h.begun, 0, settled, nil)
-	setMarks(data[firstFrame:], f.mark)
+	data := f.header.append(nil)
+	data = append(data, f.finish(appendFrame(nil, h.first, h.begun, 0, settled, nil, f.sealer != nil), nil)...)
 	if _, err = f.f.WriteAt(data, 0); err != nil {
 		return nil, err
 	}
@@ -72,11 +75,20 @@ func createFile(dir string, number uint64, h header, size int64, settled []byte,
 	return f, disk.SyncDir(dir)
 }
 
-// write appends frames, and with sync waits until they are on stable storage.
+// finish makes frames those of this file: with its mark, and sealed where it has a
+// key, then behind dst. They can be finished again, for another file.
+func (f *file) finish(frames, dst []byte) []byte {
+	setMarks(frames, f.mark)
+	if f.sealer == nil {
+		return frames
+	}
+	return appendSealed(dst, frames, f.sealer)
+}
+
+// write appends finished frames, and with sync waits until they are on stable storage.
 // After an error the file is broken: whether the operating system still has
 // what it was given is not to be found out by asking again.
 func (f *file) write(frames []byte, sync bool) error {
-	setMarks(frames, f.mark)
 	_, err := f.f.WriteAt(frames, f.end)
 	if err == nil && sync {
 		err = f.f.Datasync()
@@ -170,7 +182,7 @@ func (fr *frame) records() ([]byte, error) {
 		}
 		return nil, fmt.Errorf("%w: reading %s at %d: %w", ErrCorrupt, f.path, fr.offset, err)
 	}
-	_, _, raw, err := openFrame(data, f.mark, nil)
+	_, _, raw, err := openFrame(data, f.mark, f.sealer, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s at %d: %w", ErrCorrupt, f.path, fr.offset, err)
 	}

@@ -24,7 +24,7 @@ func sampleFrame() (frame []byte, m mark, rows int) {
 	raw := appendRecord(nil, r, 0, r.AppendMeta(nil))
 	raw = appendRecord(raw, begin, 5, begin.AppendMeta(nil))
 	raw = appendRecord(raw, g, 0, g.AppendMeta(nil))
-	frame = appendFrame(nil, 7, when, 3, appendSettled(nil, "nova", 4), raw)
+	frame = appendFrame(nil, 7, when, 3, appendSettled(nil, "nova", 4), raw, false)
 	m = mark{1, 2, 3, 4, 5, 6, 7, 8}
 	setMarks(frame, m)
 	return frame, m, 3
@@ -32,7 +32,7 @@ func sampleFrame() (frame []byte, m mark, rows int) {
 
 func TestFrameHoldsWhatWasPut(t *testing.T) {
 	data, m, n := sampleFrame()
-	h, settled, raw, err := openFrame(data, m, nil)
+	h, settled, raw, err := openFrame(data, m, nil, nil)
 	if err != nil || h.first != 7 || int(h.records) != n || h.size() != int64(len(data)) {
 		t.Fatalf("%+v, %v", h, err)
 	}
@@ -53,13 +53,13 @@ func TestFrameHoldsWhatWasPut(t *testing.T) {
 	if got := raw[rows[0].at:][:5]; string(got) != "inout" {
 		t.Errorf("bodies are %q", got)
 	}
-	if _, _, _, err := openFrame(data, mark{}, nil); err == nil {
+	if _, _, _, err := openFrame(data, mark{}, nil, nil); err == nil {
 		t.Error("a frame with another file's mark was read")
 	}
 }
 
 func TestHeaderHoldsWhatWasPut(t *testing.T) {
-	want := header{mark{9}, 42, time.UnixMicro(1_700_000_000_000_000).UTC(), "node", "boot"}
+	want := header{mark{9}, 42, time.UnixMicro(1_700_000_000_000_000).UTC(), "node", "boot", KeyID{7}}
 	data := want.append(nil)
 	for at := range data {
 		broken := bytes.Clone(data)
@@ -82,7 +82,7 @@ func FuzzFrame(f *testing.F) {
 			copy(data, m[:])
 			binary.LittleEndian.PutUint32(data[8:], crc32.Checksum(data[12:], castagnoli))
 		}
-		h, settled, raw, err := openFrame(data, m, nil)
+		h, settled, raw, err := openFrame(data, m, nil, nil)
 		if err != nil {
 			return
 		}
@@ -105,7 +105,7 @@ func FuzzFrame(f *testing.F) {
 // FuzzJournalFile opens hostile files.
 func FuzzJournalFile(f *testing.F) {
 	sample, m, _ := sampleFrame()
-	h := header{m, 7, time.UnixMicro(1_700_000_000_000_000).UTC(), "node", "boot"}
+	h := header{m, 7, time.UnixMicro(1_700_000_000_000_000).UTC(), "node", "boot", KeyID{}}
 	good := append(h.append(nil), sample...)
 	f.Add(good)
 	f.Add(append(good, sample...))
@@ -115,7 +115,7 @@ func FuzzJournalFile(f *testing.F) {
 		if err := os.WriteFile(filePath(dir, 1), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		r, err := replayFiles(dir, 0, func(string, error) {})
+		r, err := replayFiles(dir, 0, nil, func(string, error) {})
 		r.close()
 		if err != nil {
 			return

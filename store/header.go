@@ -18,6 +18,7 @@ type header struct {
 	begun time.Time
 	node  string
 	boot  string
+	key   KeyID // that frames are sealed with; zero where they are plain
 }
 
 // append appends both copies.
@@ -30,6 +31,7 @@ func (h *header) append(dst []byte) []byte {
 	binary.LittleEndian.PutUint64(b[24:], uint64(h.begun.UnixMicro()))
 	b[32] = byte(copy(b[33:97], h.node))
 	b[97] = byte(copy(b[98:162], h.boot))
+	copy(b[162:], h.key[:])
 	binary.LittleEndian.PutUint32(b[252:], crc32.Checksum(b[:252], castagnoli))
 	return append(append(dst, b[:]...), b[:]...)
 }
@@ -53,6 +55,7 @@ func (h *header) parse(data []byte) error {
 			begun: time.UnixMicro(int64(binary.LittleEndian.Uint64(b[24:]))).UTC(),
 			node:  string(b[33 : 33+node]),
 			boot:  string(b[98 : 98+boot]),
+			key:   KeyID(b[162:170]),
 		}
 		return nil
 	}
@@ -60,4 +63,13 @@ func (h *header) parse(data []byte) error {
 		return fmt.Errorf("%w: journal file of format %d, want %d to %d", errVersion, data[7], oldestFormat, headerFormat)
 	}
 	return fmt.Errorf("%w: both copies of the header are damaged", errFormat)
+}
+
+// sealer returns what seals and opens the frames of this file alone; nil where they
+// are plain.
+func (h *header) sealer(k *Keyring) *Sealer {
+	if h.key == (KeyID{}) {
+		return nil
+	}
+	return k.Sealer("journal\n" + string(h.mark[:]) + "\n" + h.node + "\n" + h.boot)
 }

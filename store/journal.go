@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,6 +44,9 @@ type JournalOptions struct {
 	// After is the sequence of the newest record that the caller keeps elsewhere:
 	// the journal goes on after it, also where its own files are gone.
 	After uint64
+	// Keys seal what is written, and open what is read. Default: none, and what is
+	// written is plain.
+	Keys *Keyring
 	// Log is told what an operator should know; err is nil where nothing is
 	// wrong. Default: nobody is told.
 	Log func(msg string, err error)
@@ -96,7 +100,8 @@ type Journal struct {
 // ended without [Journal.Close], begin entries become records, unfinished; what was
 // begun and not recorded otherwise becomes gap records, and so do records that are
 // missing because a file is damaged. An error says what is in the way:
-// permissions, a full disk, or files of a later version.
+// permissions, a full disk, files of a later version, or a key that is missing
+// ([ErrKey]), and then nothing was changed.
 func OpenJournal(dir string, o JournalOptions) (*Journal, error) {
 	err := o.setDefaults()
 	if err == nil {
@@ -144,6 +149,11 @@ func (j *Journal) Seal() error {
 	case <-j.committer.closing:
 		return ErrClosed
 	}
+}
+
+// Needs reports whether a sealed file was written with that key.
+func (j *Journal) Needs(id KeyID) bool {
+	return slices.ContainsFunc(j.tail.list(), func(s *Sealed) bool { return s.file.key == id })
 }
 
 // Seals has a value when a file was sealed since the last one was received, and

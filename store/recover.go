@@ -20,12 +20,15 @@ import (
 // cut off leaves things so that the next one finds the same gaps, under the same
 // ids.
 func openJournal(dir string, o JournalOptions) (_ *Journal, err error) {
+	if err := checkKeys(dir, o.Keys); err != nil {
+		return nil, err
+	}
 	now := o.Now()
 	run, runErr := readCalls(dir)
 	if runErr != nil && !errors.Is(runErr, fs.ErrNotExist) && !errors.Is(runErr, errFormat) {
 		return nil, runErr
 	}
-	old, err := replayFiles(dir, o.After, o.Log)
+	old, err := replayFiles(dir, o.After, o.Keys, o.Log)
 	defer func() {
 		if err != nil {
 			old.close()
@@ -39,7 +42,7 @@ func openJournal(dir string, o JournalOptions) (_ *Journal, err error) {
 
 	boot := uuid.New()
 	h := header{first: max(old.last, o.After) + 1, begun: now, node: o.Node, boot: boot.String()}
-	file, err := createFile(dir, old.number+1, h, o.FileSize, nil, old.cache)
+	file, err := createFile(dir, old.number+1, h, o.FileSize, nil, o.Keys, old.cache)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +56,7 @@ func openJournal(dir string, o JournalOptions) (_ *Journal, err error) {
 		}
 	}()
 	c := &committer{
-		fileSize: o.FileSize, sync: o.Durability == Fsync, now: o.Now, log: o.Log,
+		fileSize: o.FileSize, sync: o.Durability == Fsync, now: o.Now, log: o.Log, keys: o.Keys,
 		tail: newTail(old.files, file), figures: newFigures(),
 		sealing: make(chan chan error), sealed: make(chan struct{}, 1),
 		closing: make(chan struct{}), giveUp: make(chan struct{}), done: make(chan struct{}),

@@ -23,6 +23,7 @@ import (
 // and nothing else is, since files are dropped oldest first.
 type replay struct {
 	log   func(string, error)
+	keys  *Keyring
 	cache *frameCache
 
 	files   []*file   // those that could be read, oldest first
@@ -47,9 +48,9 @@ type hole struct {
 }
 
 // replayFiles reads all journal files in dir.
-func replayFiles(dir string, after uint64, log func(string, error)) (*replay, error) {
+func replayFiles(dir string, after uint64, keys *Keyring, log func(string, error)) (*replay, error) {
 	r := &replay{
-		log: log, cache: newFrameCache(), after: after,
+		log: log, keys: keys, cache: newFrameCache(), after: after,
 		settled: map[string]map[string]uint64{}, written: map[string]time.Time{},
 	}
 	entries, err := disk.ReadDir(dir)
@@ -64,7 +65,7 @@ func replayFiles(dir string, after uint64, log func(string, error)) (*replay, er
 		}
 		r.number = max(r.number, number)
 		path := filepath.Join(dir, e.Name())
-		f, err := openFile(path, number)
+		f, err := openFile(path, number, r.keys)
 		switch {
 		case err == nil:
 			f.cache = r.cache
@@ -182,14 +183,14 @@ func (r *replay) frame(f *file, at, size int64) (h frameHeader, settled, raw []b
 	if _, err := f.readAt(head[:], at); err != nil {
 		return h, nil, nil, err
 	}
-	if !h.parse(head[:], f.mark) || h.size() > size-at || h.first < f.first {
+	if !h.parse(head[:], f.mark, f.sealer != nil) || h.size() > size-at || h.first < f.first {
 		return h, nil, nil, errFormat
 	}
 	r.buf = slices.Grow(r.buf[:0], int(h.size()))[:h.size()]
 	if _, err := f.readAt(r.buf, at); err != nil {
 		return h, nil, nil, err
 	}
-	if h, settled, raw, err = openFrame(r.buf, f.mark, r.raw); raw != nil {
+	if h, settled, raw, err = openFrame(r.buf, f.mark, f.sealer, r.raw); raw != nil {
 		r.raw = raw
 	}
 	return h, settled, raw, err
@@ -240,9 +241,28 @@ func (r *replay) settle(boot string, settled []byte) {
 	})
 }
 
+// checkKeys refuses, with an error that wraps ErrKey, journal files in dir that none of
+// the keys opens. It looks at headers alone, and changes nothing.
+func checkKeys(dir string, keys *Keyring) error {
+	paths, err := filepath.Glob(filepath.Join(dir, "*"+fileSuffix))
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		f, err := openFile(path, 0, keys)
+		if err == nil {
+			err = f.f.Close()
+		}
+		if errors.Is(err, ErrKey) {
+			return err
+		}
+	}
+	return nil // what else is wrong is found when they are read
+}
+
 // openFile opens a file of an earlier run. An error wraps errFormat where the
 // file could be read and is none.
-func openFile(path string, number uint64) (_ *file, err error) {
+func openFile(path string, number uint64, keys *Keyring) (_ *file, err error) {
 	f := &file{number: number, path: path}
 	if f.f, err = disk.OpenFile(path, os.O_RDWR); err != nil {
 		return nil, err
@@ -260,5 +280,9 @@ func openFile(path string, number uint64) (_ *file, err error) {
 	if isZero(head[:n]) {
 		return nil, errUnborn
 	}
-	return f, f.header.parse(head[:n])
+	if err := f.header.parse(head[:n]); err != nil {
+		return nil, err
+	}
+	f.sealer = f.header.sealer(keys)
+	return f, keys.Check(f.header.key, path)
 }

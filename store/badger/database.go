@@ -26,8 +26,8 @@ const (
 	// instead of 290, and 4.1 KB written a call instead of 4.9.
 	unmerged = 40
 	// valueThreshold is how long a value may be to stand beside its key; the
-	// longest is pieceSize, so nothing ever goes to a value log.
-	valueThreshold = pieceSize + 1
+	// longest is a piece that is sealed, so nothing ever goes to a value log.
+	valueThreshold = pieceSize + int64(store.SealOverhead) + 1
 	indexCache     = 4 << 20
 	blockCache     = 4 << 20
 )

@@ -44,8 +44,10 @@
 //
 // segment.json says what a segment may hold, as an object: "oldest" and "newest"
 // (ids), "first" and "last" (sequence), "count", and "gaps_until", the end of
-// the last gap's stretch, where there are gaps; "digest", of all blocks; and
-// "dropping", the record and the reason of a drop that has begun. It is widened before blocks are
+// the last gap's stretch, where there are gaps; "digest", of all blocks; "keys", the
+// ids of the keys that entries are sealed with, among them "none" where some are plain,
+// and absent where all are; and "dropping", the record and the reason of a drop that
+// has begun. It is widened before blocks are
 // written, so a reader that trusts it misses nothing; after a crash it may say
 // more than there is, until the file that was being packed is packed again.
 //
@@ -68,6 +70,12 @@
 // SHA-256 of the 25 bytes that its keys have in common and its head; that of a
 // segment, in its manifest and in the record of its drop, is the SHA-256 of those of
 // its blocks, in the order of their keys, in hexadecimal.
+//
+// Where there is a key the value of each entry is sealed ([store.Sealer]): for the
+// place "segment", a line end and the directory's name, about the entry's key; Badger's
+// user metadata of it is 1. Badger's own encryption is off, since it does not tell what
+// was changed, and needs all of a directory to have one key. Keys stay as they are: all
+// they tell is when calls were made, and how many, as segment.json does.
 //
 // A sub-block of metadata is a row after the other: id (16), difference of the
 // sequence to that of the row before, of the first row to 0 (varint), length of

@@ -2,6 +2,7 @@ package badger
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"time"
 
@@ -105,14 +106,14 @@ type Entry struct{ Key, Value []byte }
 // Entries returns what is in the segments, by the name of each. Nobody may have
 // the store open.
 func Entries(path string) (map[string][]Entry, error) {
-	segments, err := readSegments(filepath.Join(path, segmentsDir), 1, func() error { return nil }, func(string, error) {})
+	segments, err := readSegments(filepath.Join(path, segmentsDir), nil, 1, func() error { return nil }, func(string, error) {})
 	if err != nil {
 		return nil, err
 	}
 	all := make(map[string][]Entry)
 	for _, seg := range segments.list() {
 		if err := segments.use(seg, func(d *database) error {
-			return d.View(func(txn *dgraph.Txn) error {
+			return d.View(func(txn *txn) error {
 				it := txn.NewIterator(dgraph.DefaultIteratorOptions)
 				defer it.Close()
 				for it.Rewind(); it.Valid(); it.Next() {
@@ -157,4 +158,41 @@ func (s *Store) Settle() {
 	_ = s.journal.Close(context.Background())
 	_ = s.segments.close(context.Background())
 	_ = s.root.close()
+}
+
+// ChangeEntries changes the values of all entries of sub-blocks, as somebody without
+// the key could. Nobody may have the store open.
+func ChangeEntries(path string, change func(value []byte)) error {
+	dirs, err := filepath.Glob(filepath.Join(path, segmentsDir, "*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		db, err := openDatabase(dir, func(string, error) {})
+		if err != nil {
+			return err
+		}
+		err = db.Update(func(txn *dgraph.Txn) error {
+			it := txn.NewIterator(dgraph.DefaultIteratorOptions)
+			defer it.Close()
+			for it.Rewind(); it.Valid(); it.Next() {
+				if _, _, kind, _ := parseKey(it.Item().Key()); kind == kindHead {
+					continue
+				}
+				value, err := it.Item().ValueCopy(nil)
+				if err != nil {
+					return err
+				}
+				change(value)
+				if err := txn.SetEntry(dgraph.NewEntry(it.Item().KeyCopy(nil), value).WithMeta(it.Item().UserMeta())); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err := errors.Join(err, db.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"time"
 
 	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store"
 	"github.com/auditgate/auditgate/store/disk"
 )
 
@@ -20,6 +23,8 @@ type manifest struct {
 	GapsUntil time.Time `json:"gaps_until,omitzero"` // end of the last gap's stretch
 	Digest    string    `json:"digest,omitempty"`    // of the blocks that Count counts; see digestBlocks
 	Dropping  *dropping `json:"dropping,omitempty"`  // it is about to go; the pointer is not changed
+	// Keys are those that its entries are sealed with; none where all are plain.
+	Keys []store.KeyID `json:"keys,omitempty"`
 }
 
 const manifestFile = "segment.json"
@@ -41,12 +46,28 @@ func (m *manifest) widen(more *manifest) {
 	}
 }
 
+// seal notes that blocks to come are sealed with that key, the zero one for not at all.
+// The caller has not widened an empty manifest yet.
+func (m *manifest) seal(id store.KeyID) {
+	if len(m.Keys) == 0 {
+		if id == (store.KeyID{}) {
+			return
+		}
+		if m.Last != 0 { // what is there is plain
+			m.Keys = []store.KeyID{{}}
+		}
+	}
+	if !slices.Contains(m.Keys, id) {
+		m.Keys = append(slices.Clip(m.Keys), id)
+	}
+}
+
 // update changes the manifest, on disk before it is in memory. The caller holds
 // the store's packing lock.
 func (s *segment) update(change func(m *manifest)) error {
 	m := *s.bound.Load()
 	change(&m)
-	if m == *s.bound.Load() {
+	if reflect.DeepEqual(&m, s.bound.Load()) {
 		return nil
 	}
 	data, err := json.Marshal(&m)

@@ -29,6 +29,10 @@ type Options struct {
 	// Durability says when a record counts as stored. Default: [store.Fsync].
 	Durability store.Durability
 
+	// Keys seal what is written and open what is read, in journal and segments. What
+	// was written plain is read as well. Default: none, and all is plain.
+	Keys *store.Keyring
+
 	// JournalFile is how many bytes of one journal file are written before it
 	// is packed. Default: that of [store.JournalOptions].
 	JournalFile int64

@@ -205,7 +205,7 @@ func (t *target) open(s *Store, f *store.Sealed) (err error) {
 		return err
 	}
 	t.database.written = true
-	t.writer = newWriter(t.database.DB, s.room)
+	t.writer = newWriter(t.database, s.room)
 	t.builder = &builder{
 		node: f.Node(), boot: f.Boot(),
 		put:  t.writer.put,

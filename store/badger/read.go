@@ -23,7 +23,7 @@ var decoder = sync.OnceValue(func() *zstd.Decoder {
 })
 
 // readHead reads the head of a block.
-func readHead(txn *dgraph.Txn, b *block) (h *head, err error) {
+func readHead(txn *txn, b *block) (h *head, err error) {
 	key := b.key()
 	item, err := get(txn, key.entry(kindHead, 0, 0))
 	if err != nil {
@@ -38,7 +38,7 @@ func readHead(txn *dgraph.Txn, b *block) (h *head, err error) {
 
 // readSub reads a sub-block of a block and returns it decompressed, in buf
 // where that has room.
-func readSub(txn *dgraph.Txn, b *block, kind byte, number int, s *sub, buf []byte) (raw []byte, err error) {
+func readSub(txn *txn, b *block, kind byte, number int, s *sub, buf []byte) (raw []byte, err error) {
 	decode := func(frame []byte) error {
 		if raw, err = decoder().DecodeAll(frame, buf[:0]); err != nil {
 			return damaged(fmt.Errorf("sub-block %d.%d: %w", kind, number, err))
@@ -79,8 +79,8 @@ func readSub(txn *dgraph.Txn, b *block, kind byte, number int, s *sub, buf []byt
 }
 
 // get returns an entry that must be there: a head implies the rest of its block.
-func get(txn *dgraph.Txn, key []byte) (*dgraph.Item, error) {
-	item, err := txn.Get(key)
+func get(txn *txn, key []byte) (*item, error) {
+	item, err := txn.get(key)
 	if errors.Is(err, dgraph.ErrKeyNotFound) {
 		err = damaged(fmt.Errorf("entry %x is missing", key))
 	}

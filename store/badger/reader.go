@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"sort"
 
-	dgraph "github.com/dgraph-io/badger/v4"
-
 	"github.com/auditgate/auditgate/record"
 )
 
@@ -20,7 +18,7 @@ type blockReader struct {
 	number int    // its number plus one
 }
 
-func (b *blockReader) view(do func(*dgraph.Txn) error) error {
+func (b *blockReader) view(do func(*txn) error) error {
 	return b.wrap(b.segments.use(b.segment, func(d *database) error { return d.View(do) }))
 }
 
@@ -34,7 +32,7 @@ func (b *blockReader) wrap(err error) error {
 
 // open reads the head.
 func (b *blockReader) open() error {
-	return b.view(func(txn *dgraph.Txn) (err error) {
+	return b.view(func(txn *txn) (err error) {
 		b.head, err = readHead(txn, &b.block)
 		return err
 	})
@@ -49,7 +47,7 @@ func (b *blockReader) find(id record.ID) int {
 
 // readMetadata reads a sub-block of metadata, into buf where that has room.
 func (b *blockReader) readMetadata(number int, buf []byte) (raw []byte, err error) {
-	err = b.view(func(txn *dgraph.Txn) error {
+	err = b.view(func(txn *txn) error {
 		raw, err = readSub(txn, &b.block, kindMetadata, number, &b.head.metadata[number], buf)
 		return err
 	})
@@ -66,7 +64,7 @@ func (b *blockReader) readBodies(p *place) (request, response []byte, err error)
 		return nil, nil, b.wrap(damaged(fmt.Errorf("bodies in sub-block %d of %d", p.sub, len(b.head.bodies))))
 	}
 	if b.number != p.sub {
-		if err := b.view(func(txn *dgraph.Txn) error {
+		if err := b.view(func(txn *txn) error {
 			raw, err := readSub(txn, &b.block, kindBodies, p.sub-1, &b.head.bodies[p.sub-1], b.bodies)
 			b.bodies, b.number = raw, p.sub
 			return err

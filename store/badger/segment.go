@@ -24,7 +24,8 @@ import (
 
 // segment is what was committed on one day in one class.
 type segment struct {
-	dir   string       // absolute; its base is day.class
+	dir   string // absolute; its base is day.class
+	keys  *store.Keyring
 	size  atomic.Int64 // bytes on disk, as last measured
 	bound atomic.Pointer[manifest]
 
@@ -47,6 +48,7 @@ type segment struct {
 // database is a segment's Badger while it is open.
 type database struct {
 	*dgraph.DB
+	sealer *store.Sealer // nil where there is no key
 	// blocks are all blocks in the order of their keys, newest first. The slice
 	// is not changed, but replaced by a longer one.
 	blocks atomic.Pointer[[]block]
@@ -70,7 +72,7 @@ func segmentName(day time.Time, class record.Class) string {
 
 // readSegment returns the segment kept in dir; nil where a crash came before
 // anything was in it.
-func readSegment(dir string) (*segment, error) {
+func readSegment(dir string, keys *store.Keyring) (*segment, error) {
 	day, class, _ := strings.Cut(filepath.Base(dir), ".")
 	if _, err := time.Parse(time.DateOnly, day); err != nil || !slices.Contains(classes, record.Class(class)) {
 		return nil, fmt.Errorf("%s is no segment of a store: move it away", dir)
@@ -91,7 +93,12 @@ func readSegment(dir string) (*segment, error) {
 	if err := json.Unmarshal(data, m); err != nil {
 		return nil, damaged(fmt.Errorf("reading %s of %s: %w", manifestFile, dir, err))
 	}
-	s := &segment{dir: dir}
+	for _, id := range m.Keys {
+		if err := keys.Check(id, dir); err != nil {
+			return nil, err
+		}
+	}
+	s := &segment{dir: dir, keys: keys}
 	s.bound.Store(m)
 	return s, s.measure()
 }
@@ -109,15 +116,16 @@ func (s *segment) open(log func(string, error)) error {
 	if err != nil {
 		return err
 	}
-	blocks, err := findBlocks(db)
+	d := &database{DB: db, sealer: s.keys.Sealer("segment\n" + s.name())}
+	blocks, err := d.findBlocks()
 	if count := countRecords(blocks); err == nil && count < s.bound.Load().Count {
 		err = damaged(fmt.Errorf("%d records of %d are there", count, s.bound.Load().Count))
 	}
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
-	s.database = &database{DB: db}
-	s.database.blocks.Store(&blocks)
+	d.blocks.Store(&blocks)
+	s.database = d
 	return nil
 }
 
@@ -138,11 +146,11 @@ func digestBlocks(blocks []block) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// findBlocks lists the blocks of a Badger, seeking from one head to the next.
+// findBlocks lists the blocks of the segment, seeking from one head to the next.
 // Entries without a head are those of a block that a crash cut short, and which
 // is packed again.
-func findBlocks(db *dgraph.DB) (blocks []block, err error) {
-	err = db.View(func(txn *dgraph.Txn) error {
+func (d *database) findBlocks() (blocks []block, err error) {
+	err = d.View(func(txn *txn) error {
 		it := txn.NewIterator(dgraph.IteratorOptions{Prefix: []byte{blockPrefix}})
 		defer it.Close()
 		for it.Seek([]byte{blockPrefix}); it.Valid(); {
@@ -151,7 +159,7 @@ func findBlocks(db *dgraph.DB) (blocks []block, err error) {
 				return damaged(fmt.Errorf("entry %x is of no block", it.Item().Key()))
 			}
 			if kind == kindHead {
-				if err := it.Item().Value(func(data []byte) error {
+				if err := txn.item(it.Item()).Value(func(data []byte) error {
 					h, err := parseHead(newest, first, data)
 					blocks = append(blocks, h.block)
 					return damaged(err)

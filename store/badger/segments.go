@@ -21,6 +21,7 @@ var classes = []record.Class{record.ClassWrites, record.ClassReads, record.Class
 // segments are all segments of a store. A few are open.
 type segments struct {
 	dir  string
+	keys *store.Keyring
 	keep int          // how many stay open for the next reader
 	room func() error // says why not, where the disk has too little
 	log  func(string, error)
@@ -37,14 +38,14 @@ type segments struct {
 }
 
 // readSegments finds the segments below dir.
-func readSegments(dir string, keep int, room func() error, log func(string, error)) (*segments, error) {
-	s := &segments{dir: dir, keep: keep, room: room, log: log}
+func readSegments(dir string, keys *store.Keyring, keep int, room func() error, log func(string, error)) (*segments, error) {
+	s := &segments{dir: dir, keys: keys, keep: keep, room: room, log: log}
 	entries, err := disk.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range entries {
-		seg, err := readSegment(filepath.Join(dir, e.Name()))
+		seg, err := readSegment(filepath.Join(dir, e.Name()), keys)
 		if err != nil {
 			return nil, err
 		}
@@ -70,6 +71,11 @@ func (s *segments) last() (last uint64) {
 	return last
 }
 
+// need reports whether a segment has entries that are sealed with that key.
+func (s *segments) need(id store.KeyID) bool {
+	return slices.ContainsFunc(s.list(), func(seg *segment) bool { return slices.Contains(seg.bound.Load().Keys, id) })
+}
+
 // make returns the segment of a day and class, with a manifest that covers at
 // least what bound says.
 func (s *segments) make(day time.Time, class record.Class, bound *manifest) (*segment, error) {
@@ -79,15 +85,15 @@ func (s *segments) make(day time.Time, class record.Class, bound *manifest) (*se
 			if seg.bound.Load().Dropping != nil {
 				return nil, fmt.Errorf("segment %s is about to be dropped", name)
 			}
-			return seg, seg.update(func(m *manifest) { m.widen(bound) })
+			return seg, seg.update(func(m *manifest) { m.seal(s.keys.ID()); m.widen(bound) })
 		}
 	}
-	seg := &segment{dir: filepath.Join(s.dir, name)}
+	seg := &segment{dir: filepath.Join(s.dir, name), keys: s.keys}
 	seg.bound.Store(new(manifest))
 	if err := disk.Mkdir(seg.dir); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, fmt.Errorf("making segment: %w", err)
 	}
-	if err := seg.update(func(m *manifest) { m.widen(bound) }); err != nil {
+	if err := seg.update(func(m *manifest) { m.seal(s.keys.ID()); m.widen(bound) }); err != nil {
 		return nil, err
 	}
 	if err := disk.SyncDir(s.dir); err != nil {

@@ -57,7 +57,8 @@ var _ store.Store = (*Store)(nil)
 
 // Open opens the store in o.Path, making it where it is missing. What a crash
 // left is put right. An error wraps [store.ErrLocked] where another process has
-// the store open, and [store.ErrCorrupt] where it is damaged; it says what to do.
+// the store open, [store.ErrKey] where a key is missing, and [store.ErrCorrupt] where
+// it is damaged; it says what to do.
 func Open(o Options) (*Store, error) {
 	o, err := o.complete()
 	if err != nil {
@@ -79,7 +80,7 @@ func open(o Options, room func() error) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	segments, err := readSegments(filepath.Join(o.Path, segmentsDir), o.OpenSegments, room, o.Log)
+	segments, err := readSegments(filepath.Join(o.Path, segmentsDir), o.Keys, o.OpenSegments, room, o.Log)
 	if err != nil {
 		return nil, errors.Join(err, root.close())
 	}
@@ -93,11 +94,17 @@ func open(o Options, room func() error) (*Store, error) {
 		Queue:      o.Queue,
 		Node:       root.node,
 		After:      max(segments.last(), memory.sequence()),
+		Keys:       o.Keys,
 		Log:        o.Log,
 		Now:        o.Now,
 	})
 	if err != nil {
 		return nil, errors.Join(err, root.close())
+	}
+	for _, id := range o.Keys.Old() {
+		if !segments.need(id) && !journal.Needs(id) {
+			o.Log("encryption key "+id.String()+" is needed by nothing any more: it can be left out", nil)
+		}
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Store{

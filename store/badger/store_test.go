@@ -31,9 +31,10 @@ func TestStoreKeepsTheContract(t *testing.T) {
 	storetest.Run(t, opener(badger.Options{}))
 }
 
-// Everything that has a bound runs into it.
-func TestTightStoreKeepsTheContract(t *testing.T) {
+// Everything that has a bound runs into it, and everything is sealed.
+func TestTightEncryptedStoreKeepsTheContract(t *testing.T) {
 	storetest.Run(t, opener(badger.Options{
+		Keys:         ring(t, 1, 2),
 		Durability:   store.OS,
 		JournalFile:  256 << 10,
 		ScanRecords:  150,

@@ -9,21 +9,21 @@ import (
 // writer puts entries into a database, in as many transactions as they need.
 // Each is on stable storage before the next begins, and the last at flush.
 type writer struct {
-	db   *dgraph.DB
-	txn  *dgraph.Txn
+	db   *database
+	txn  *txn
 	room func() error // asked before each
 }
 
-func newWriter(db *dgraph.DB, room func() error) *writer {
-	return &writer{db, db.NewTransaction(true), room}
+func newWriter(db *database, room func() error) *writer {
+	return &writer{db, db.begin(), room}
 }
 
 // put takes one entry. It keeps key and value.
 func (w *writer) put(key, value []byte) error {
-	err := w.txn.Set(key, value)
+	err := w.txn.set(key, value)
 	if errors.Is(err, dgraph.ErrTxnTooBig) {
 		if err = w.flush(); err == nil {
-			err = w.txn.Set(key, value)
+			err = w.txn.set(key, value)
 		}
 	}
 	return err
@@ -37,7 +37,7 @@ func (w *writer) flush() error {
 	if err := w.txn.Commit(); err != nil {
 		return err
 	}
-	w.txn = w.db.NewTransaction(true)
+	w.txn = w.db.begin()
 	return nil
 }
 
