@@ -183,7 +183,9 @@ func (a *App) Stop() error {
 func (a *App) captures() int64 { return a.Memory / 4 * 3 }
 
 // options are those that cannot change while the store is open, in words.
-func (a *App) options() string { return "durability " + string(a.Durability) }
+func (a *App) options() string {
+	return "durability " + string(a.Durability) + ", " + a.opener.Fixed()
+}
 
 // redactor returns a redactor under the current key. What o calls secret is from
 // now on hidden in Caddy's log as well.

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -29,7 +30,8 @@ func init() {
 //
 //	auditgate {
 //		store badger {
-//			path <dir>
+//			path           <dir>
+//			encryption_key <key> [<older key…>]
 //		}
 //		keys       <dir>
 //		durability fsync|os
@@ -89,7 +91,8 @@ func parseStore(d *caddyfile.Dispenser, raw *json.RawMessage) error {
 // UnmarshalCaddyfile reads
 //
 //	store badger {
-//		path <dir>
+//		path           <dir>
+//		encryption_key <key> [<older key…>]
 //	}
 func (s *BadgerStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume module name
@@ -101,11 +104,26 @@ func (s *BadgerStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		switch d.Val() {
 		case "path":
 			b.once(func() error { return word(d, &s.Path) })
+		case "encryption_key":
+			b.words(&s.EncryptionKeys)
+			b.check(s.checkKeys)
 		default:
-			b.unknown("path")
+			b.unknown("path", "encryption_key")
 		}
 	}
 	return b.err
+}
+
+// checkKeys checks the keys that stand in the configuration itself, so that an error
+// has a line; the others are read when the configuration is loaded.
+func (s *BadgerStore) checkKeys() error {
+	for _, text := range s.EncryptionKeys {
+		if strings.Contains(text, "{") {
+			return nil
+		}
+	}
+	_, err := keyring(s.EncryptionKeys)
+	return err
 }
 
 // parseAPI reads the directive:

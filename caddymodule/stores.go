@@ -1,8 +1,10 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -18,6 +20,8 @@ type Opener interface {
 	// Key names what Open opens, the same for all that must not be open twice.
 	// For a store in a directory it is the directory's absolute path.
 	Key() string
+	// Fixed says in words what else cannot change while the store is open.
+	Fixed() string
 	// Open opens the store.
 	Open(OpenOptions) (store.Store, error)
 }
@@ -39,6 +43,18 @@ type BadgerStore struct {
 	// belong to one running gateway alone. Placeholders work. Default:
 	// `auditgate` in Caddy's data directory.
 	Path string `json:"path,omitempty"`
+
+	// What records are encrypted with: a key of 16, 24 or 32 bytes, in hexadecimal
+	// digits or in base64, as `openssl rand -hex 32` makes one. Placeholders work, and
+	// keep the key out of the configuration: `{file./run/secrets/audit-key}`. Further
+	// keys are older ones, which only read; one that nothing needs any more is named in
+	// the log at start. What was written before there was a key stays as it is, and can
+	// be read. Without its key a store does not open, and nobody can bring it back: keep
+	// a copy elsewhere. It cannot change while the store is open. Default: none, and
+	// records are not encrypted.
+	EncryptionKeys []string `json:"encryption_keys,omitempty"`
+
+	keys *store.Keyring
 }
 
 // CaddyModule implements caddy.Module.
@@ -55,15 +71,56 @@ func (b *BadgerStore) Provision(caddy.Context) (err error) {
 	if real, err := filepath.EvalSymlinks(b.Path); err == nil {
 		b.Path = real
 	}
-	return nil
+	b.keys, err = keyring(b.EncryptionKeys)
+	return err
+}
+
+// keyring reads encryption keys, in which placeholders stand. An error tells nothing of
+// a key.
+func keyring(texts []string) (*store.Keyring, error) {
+	var secrets [][]byte
+	for i, text := range texts {
+		resolved, err := caddy.NewReplacer().ReplaceOrErr(text, false, true)
+		if err == nil && strings.TrimSpace(resolved) == "" {
+			err = errors.New("it is empty: is there a file or a variable of that name, and may this user read it?")
+		}
+		var secret []byte
+		if err == nil {
+			secret, err = store.ParseKey(resolved)
+		}
+		if err != nil && strings.Contains(text, "{") {
+			err = fmt.Errorf("%s: %w", text, err)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("encryption_key %d: %w", i+1, err)
+		}
+		secrets = append(secrets, secret)
+	}
+	k, err := store.NewKeyring(secrets...)
+	if err != nil {
+		return nil, fmt.Errorf("encryption_key: %w", err)
+	}
+	return k, nil
 }
 
 // Key implements Opener.
 func (b *BadgerStore) Key() string { return b.Path }
 
+// Fixed implements Opener.
+func (b *BadgerStore) Fixed() string {
+	if b.keys == nil {
+		return "no encryption key"
+	}
+	words := "encryption key " + b.keys.ID().String()
+	for _, id := range b.keys.Old() {
+		words += " and " + id.String()
+	}
+	return words
+}
+
 // Open implements Opener.
 func (b *BadgerStore) Open(o OpenOptions) (store.Store, error) {
-	return badger.Open(badger.Options{Path: b.Path, Durability: o.Durability, Queue: o.Queue, Retention: o.Retention, Log: o.Log})
+	return badger.Open(badger.Options{Path: b.Path, Durability: o.Durability, Keys: b.keys, Queue: o.Queue, Retention: o.Retention, Log: o.Log})
 }
 
 // absolute resolves a directory of the configuration; empty, it is the one

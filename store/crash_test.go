@@ -454,7 +454,7 @@ func TestLaterVersionIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, at := range versions {
-			data[at] = 3
+			data[at] = 99
 		}
 		write(t, filepath.Join(later, file), data)
 		if _, err := store.OpenJournal(later, store.JournalOptions{}); err == nil || !strings.Contains(err.Error(), "version") {
