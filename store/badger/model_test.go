@@ -58,7 +58,8 @@ func TestStoreIsWhatAModelOfItIs(t *testing.T) {
 		"tight": {Durability: store.OS, JournalFile: 32 << 10, ScanRecords: 150, OpenSegments: 4},
 	} {
 		t.Run(name, func(t *testing.T) {
-			storetest.Model(t, openForModel(o), killForModel, seed, time.Now().Add(long/2))
+			o.Retention = store.Retention{Writes: 2 * store.Day, Reads: store.Day}
+			storetest.Model(t, openForModel(o), killForModel, o.Retention, seed, time.Now().Add(long/2))
 		})
 	}
 }

@@ -23,14 +23,17 @@ type Kill func(t *testing.T, s store.Store, dir string) string
 // life random things happen to the store and to a twin in memory, and what the
 // store says is compared with the twin. The seed makes the same things happen,
 // but for what depends on time.
-func Model(t *testing.T, open Open, kill Kill, seed uint64, until time.Time) {
+//
+// open opens stores with the retention given; one that has a method Sweep(ctx) error,
+// which drops what is old, is told to now and then.
+func Model(t *testing.T, open Open, kill Kill, keep store.Retention, seed uint64, until time.Time) {
 	t.Helper()
-	lives, steps := 0, 0
+	lives, steps, dropped := 0, 0, 0
 	for ; (time.Now().Before(until) || lives == 0) && !t.Failed(); lives++ {
 		rng := rand.New(rand.NewPCG(seed, uint64(lives)))
 		m := &model{
-			t: t, open: open, kill: kill, rng: rng, maker: NewRecords(rng.Uint64()), dir: quickDir(t),
-			calls: map[record.ID]*record.Record{}, announced: map[record.ID]uint64{},
+			t: t, open: open, kill: kill, keep: keep, rng: rng, maker: NewRecords(rng.Uint64()), dir: quickDir(t),
+			calls: map[record.ID]*record.Record{}, announced: map[record.ID]uint64{}, dropped: map[record.ID]bool{},
 		}
 		m.s = open(t, m.dir)
 		for n := 50 + rng.IntN(400); n > 0 && !t.Failed() && (steps < 20 || time.Now().Before(until)); n-- {
@@ -40,8 +43,9 @@ func Model(t *testing.T, open Open, kill Kill, seed uint64, until time.Time) {
 		m.reopen()
 		Close(t, m.s)
 		_ = os.RemoveAll(m.dir)
+		dropped += len(m.dropped)
 	}
-	t.Logf("seed %d: %d lives of %d steps", seed, lives, steps)
+	t.Logf("seed %d: %d lives of %d steps, %d records dropped", seed, lives, steps, dropped)
 }
 
 // quickDir returns a directory in memory, where there is one: the model is not about
@@ -61,6 +65,7 @@ type model struct {
 	t     *testing.T
 	open  Open
 	kill  Kill
+	keep  store.Retention
 	rng   *rand.Rand
 	maker *Records
 	dir   string
@@ -71,6 +76,7 @@ type model struct {
 	live      []*record.Record             // the records to be of calls with an entry
 	silent    []*record.Record             // the same of calls without one
 	lost      uint64                       // calls that are to be in gaps
+	dropped   map[record.ID]bool
 	pins      []pin
 }
 
@@ -96,6 +102,8 @@ func (m *model) step() {
 		m.reopen()
 	case what < 63:
 		m.die()
+	case what < 65:
+		m.sweep()
 	case what < 76:
 		m.query()
 	case what < 82:
@@ -252,6 +260,7 @@ func (m *model) reopen() {
 	m.over()
 	Close(m.t, m.s)
 	m.s = m.open(m.t, m.dir)
+	m.forget()
 	m.checkGaps(true)
 }
 
@@ -274,7 +283,57 @@ func (m *model) die() {
 			m.lost++
 		}
 	}
+	m.forget()
 	m.checkGaps(true)
+}
+
+// sweep lets the store drop what is old, and sees to it that there is something.
+func (m *model) sweep() {
+	s, ok := m.s.(interface{ Sweep(context.Context) error })
+	if !ok {
+		return
+	}
+	if m.rng.IntN(2) == 0 {
+		Pack(m.t, m.s) // so that the old ones are packed together
+		for range 1 + m.rng.IntN(10) {
+			r := m.maker.At(record.IDAt(time.Now().Add(-time.Duration(float64(72*time.Hour) * (1 + m.rng.Float64())))))
+			m.s.Counter(r.Source).Begin()
+			m.wait(m.put(r))
+			m.calls[r.EventID] = r
+		}
+		Pack(m.t, m.s)
+	}
+	if err := s.Sweep(m.t.Context()); err != nil {
+		m.t.Errorf("sweeping: %v", err)
+	}
+	m.forget()
+}
+
+// forget takes out of the twin what the store has dropped, which must be old enough,
+// and into it what that says of it.
+func (m *model) forget() {
+	m.t.Helper()
+	there := map[record.ID]bool{}
+	for _, r := range List(m.t, m.s, record.Query{Scope: Everything, Bodies: true}) {
+		there[r.EventID] = true
+		if r.Source == record.Self && r.Action == "retention.drop" {
+			m.calls[r.EventID] = r
+		}
+	}
+	for id, r := range m.calls {
+		if there[id] {
+			continue
+		}
+		class, err := record.ClassOf(r.AppendMeta(nil))
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		if keep := m.keep.Of(class); keep == 0 || time.Since(id.Time()) < keep {
+			m.t.Errorf("record %s of %v is gone, and is to be kept for %v", id, id.Time(), keep)
+		}
+		m.dropped[id] = true
+		delete(m.calls, id)
+	}
 }
 
 // split returns what is no gap, and how many calls are in those that are.
@@ -400,6 +459,7 @@ func (m *model) snapshot() {
 	}
 	p := m.pins[m.rng.IntN(len(m.pins))]
 	got := idsOf(List(m.t, m.s, record.Query{Scope: Everything, UpTo: p.sequence}))
+	p.ids = slices.DeleteFunc(slices.Clone(p.ids), func(id record.ID) bool { return m.dropped[id] })
 	got = slices.DeleteFunc(got, func(id record.ID) bool { // entries that came before the next record did
 		at, stream := m.announced[id]
 		return stream && at == p.sequence && !slices.Contains(p.ids, id)
