@@ -25,7 +25,7 @@ type file struct {
 	limit  int64  // past it the next file is begun
 	last   uint64 // sequence of the newest record; first-1 where there is none
 	broken bool   // a write failed: what stands behind end is not known
-	unread bool   // parts of it could not be read at the start
+	unread bool   // parts of it could not be read at the start; not changed after that
 	runs   [][]Row
 	gaps   []Row // those of the rows that are gaps, in order of commit
 }
@@ -176,7 +176,7 @@ func (fr *frame) records() ([]byte, error) {
 		return raw, nil
 	}
 	data := make([]byte, fr.size)
-	if _, err := f.f.ReadAt(data, fr.offset); err != nil {
+	if _, err := f.tryRead(data, fr.offset); err != nil {
 		if errors.Is(err, os.ErrClosed) {
 			return nil, ErrClosed
 		}

@@ -115,7 +115,7 @@ func FuzzJournalFile(f *testing.F) {
 		if err := os.WriteFile(filePath(dir, 1), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		r, err := replayFiles(dir, 0, nil, func(string, error) {})
+		r, err := replayFiles(dir, 0, time.Time{}, nil, func(string, error) {})
 		r.close()
 		if err != nil {
 			return

@@ -37,6 +37,13 @@ func newGap(source string, start, end time.Time, g record.Gap) *record.Record {
 	return r
 }
 
+// DamageGap returns the gap record of records that were stored and cannot be read
+// any more. Whoever finds the same again, which found names, gets the same id.
+func DamageGap(start, end time.Time, g record.Gap, found ...any) *record.Record {
+	g.Reason = ReasonDamage
+	return foundGap(record.Self, start, end, g, found...)
+}
+
 // foundGap is newGap for what a start finds of an earlier run. A start that is
 // itself cut off finds the same again, so the id follows from what was found. The
 // reason is no part of that: a later start may not know it any more.

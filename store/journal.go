@@ -47,6 +47,9 @@ type JournalOptions struct {
 	// Keys seal what is written, and open what is read. Default: none, and what is
 	// written is plain.
 	Keys *Keyring
+	// Since is when the call of the newest of these began: where files are damaged
+	// beyond reading, what was in them is later. Zero where it is unknown.
+	Since time.Time
 	// Log is told what an operator should know; err is nil where nothing is
 	// wrong. Default: nobody is told.
 	Log func(msg string, err error)

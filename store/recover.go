@@ -28,7 +28,7 @@ func openJournal(dir string, o JournalOptions) (_ *Journal, err error) {
 	if runErr != nil && !errors.Is(runErr, fs.ErrNotExist) && !errors.Is(runErr, errFormat) {
 		return nil, runErr
 	}
-	old, err := replayFiles(dir, o.After, o.Keys, o.Log)
+	old, err := replayFiles(dir, o.After, since(o.Since, run), o.Keys, o.Log)
 	defer func() {
 		if err != nil {
 			old.close()
@@ -69,6 +69,16 @@ func openJournal(dir string, o JournalOptions) (_ *Journal, err error) {
 	if c.calls, err = createCalls(dir, boot, now, c.next-1); err != nil {
 		return nil, err
 	}
+	// What was missing before the oldest file is told of now.
+	oldest := file
+	if len(old.files) > 0 {
+		oldest = old.files[0]
+	}
+	if dropped(dir) < oldest.first-1 {
+		if err := noteDropped(dir, oldest.first-1); err != nil {
+			return nil, err
+		}
+	}
 	for _, path := range old.damaged {
 		o.Log("setting a damaged journal file aside", disk.Rename(path, path+damagedSuffix))
 	}
@@ -94,6 +104,15 @@ func openJournal(dir string, o JournalOptions) (_ *Journal, err error) {
 	c.gapWake = time.AfterFunc(time.Hour, c.queue.wake)
 	go c.run()
 	return &Journal{queue: c.queue, counters: c.counters, tail: c.tail, committer: c}, nil
+}
+
+// since returns what is known of when the records in the journal may have been
+// written: after what is kept elsewhere, or else in the last run.
+func since(packed time.Time, run *lastRun) time.Time {
+	if packed.IsZero() && run != nil {
+		return run.begun
+	}
+	return packed
 }
 
 // commitFound writes gap records, but for those that an earlier start has
@@ -195,7 +214,8 @@ func (r *replay) gaps(run *lastRun, runErr error, entries []Row, unsettled map[s
 		gaps = append(gaps, foundGap(record.Self, r.stretch(now), now, g, r.last, what))
 	}
 	for _, path := range r.damaged {
-		unknown(filepath.Base(path))
+		g := record.Gap{CountUnknown: true, Reason: ReasonDamage}
+		gaps = append(gaps, foundGap(record.Self, r.lostSince(now), now, g, r.last, filepath.Base(path)))
 	}
 	switch {
 	case run == nil && (errors.Is(runErr, errFormat) || !r.before.IsZero()):
@@ -203,6 +223,7 @@ func (r *replay) gaps(run *lastRun, runErr error, entries []Row, unsettled map[s
 		unknown(callsName)
 	case run != nil && len(r.files) == 0:
 		if run.sequence > r.after && len(r.damaged) == 0 {
+			r.log("the journal has no files any more", fmt.Errorf("%w: sequences %d to %d", ErrCorrupt, r.after+1, run.sequence))
 			unknown("files")
 		}
 		r.last = run.sequence

@@ -30,6 +30,7 @@ type replay struct {
 	damaged []string  // paths of those that could not
 	number  uint64    // the greatest of any file
 	after   uint64    // sequences up to this one are kept elsewhere
+	since   time.Time // what is not kept elsewhere is later; zero: unknown
 	last    uint64    // sequence of the newest row
 	before  time.Time // when that was written
 	holes   []hole
@@ -48,9 +49,9 @@ type hole struct {
 }
 
 // replayFiles reads all journal files in dir.
-func replayFiles(dir string, after uint64, keys *Keyring, log func(string, error)) (*replay, error) {
+func replayFiles(dir string, after uint64, since time.Time, keys *Keyring, log func(string, error)) (*replay, error) {
 	r := &replay{
-		log: log, keys: keys, cache: newFrameCache(), after: after,
+		log: log, keys: keys, cache: newFrameCache(), after: after, since: since,
 		settled: map[string]map[string]uint64{}, written: map[string]time.Time{},
 	}
 	entries, err := disk.ReadDir(dir)
@@ -82,9 +83,13 @@ func replayFiles(dir string, after uint64, keys *Keyring, log func(string, error
 	}
 	for i, f := range r.files {
 		if i == 0 {
-			r.last = f.first - 1
+			// Where files before it are missing that were not dropped, it shows.
+			r.last = min(f.first-1, dropped(dir))
 		}
 		r.expect(f.first, f.begun, f.boot)
+		if i == 0 && len(r.holes) > 0 {
+			r.holes[0].start = r.lostSince(f.begun)
+		}
 		end := uint64(math.MaxUint64)
 		if i+1 < len(r.files) {
 			end = r.files[i+1].first // that file has it again, and there it was acknowledged
@@ -113,7 +118,15 @@ func (r *replay) stretch(end time.Time) time.Time {
 	case len(r.files) > 0:
 		return r.files[0].begun
 	}
-	return end
+	return r.lostSince(end)
+}
+
+// lostSince returns where a stretch begins that ends at end, of files that are lost.
+func (r *replay) lostSince(end time.Time) time.Time {
+	if r.since.IsZero() || r.since.After(end) {
+		return end
+	}
+	return r.since
 }
 
 // expect notes a hole where the record after the last one is not that of
@@ -196,15 +209,22 @@ func (r *replay) frame(f *file, at, size int64) (h frameHeader, settled, raw []b
 	return h, settled, raw, err
 }
 
-// readAt reads as the file's ReadAt, and again where the disk does not answer at
-// once. Where it never does, the file is unread: it may be readable elsewhere.
+// readAt is tryRead for the start: where the disk never answers, the file is unread.
+// It may be readable elsewhere.
 func (f *file) readAt(p []byte, at int64) (n int, err error) {
+	if n, err = f.tryRead(p, at); err != nil && err != io.EOF {
+		f.unread = true
+	}
+	return n, err
+}
+
+// tryRead reads as the file's ReadAt, and again where the disk fails once.
+func (f *file) tryRead(p []byte, at int64) (n int, err error) {
 	for range readTries {
-		if n, err = f.f.ReadAt(p, at); err == nil || err == io.EOF {
+		if n, err = f.f.ReadAt(p, at); err == nil || err == io.EOF || errors.Is(err, os.ErrClosed) {
 			return n, err
 		}
 	}
-	f.unread = true
 	return n, err
 }
 

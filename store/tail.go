@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -134,6 +135,9 @@ func (t *tail) dropEntries(s *Sealed) {
 
 // drop removes the oldest sealed file.
 func (t *tail) drop(s *Sealed) error {
+	if err := noteDropped(filepath.Dir(s.file.path), s.Last()); err != nil {
+		return fmt.Errorf("dropping journal file: %w", err)
+	}
 	if err := s.file.remove(); err != nil { // without mu: the committer does not wait for this
 		return fmt.Errorf("dropping journal file: %w", err)
 	}

@@ -72,10 +72,34 @@ func openDatabase(dir string, log func(string, error)) (*dgraph.DB, error) {
 		// time it finds everything.
 		db, err = dgraph.Open(databaseOptions(dir, log))
 	}
+	if err != nil && !isSuspended(err) && removeUnused(dir) == nil {
+		db, err = dgraph.Open(databaseOptions(dir, log))
+	}
 	if err != nil {
 		return nil, err
 	}
 	return db, nil
+}
+
+// isSuspended reports whether an error is about the machine and will pass.
+func isSuspended(err error) bool { return !isDamage(err) }
+
+// removeUnused removes the files of a Badger that it makes anew where they are
+// missing, and that have nothing of ours: values never go to the value log, and
+// nothing is encrypted.
+func removeUnused(dir string) error {
+	entries, err := disk.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if name := e.Name(); filepath.Ext(name) == ".vlog" || name == "DISCARD" || name == dgraph.KeyRegistryFileName {
+			if err := disk.Remove(filepath.Join(dir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // checkDatabase refuses what Badger would make worse by opening it, and removes

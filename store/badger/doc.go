@@ -40,7 +40,10 @@
 //	trash/     segments that were dropped; removed at once, or at the next start
 //	segments/<YYYY-MM-DD>.<class>/
 //	           segment.json and the files of a Badger; the day (UTC) is that of
-//	           the newest record in the journal file that was packed
+//	           the newest record in the journal file that was packed. One that was
+//	           brought back from quarantine may have a dot and a number behind that
+//	quarantine/<segment>.<n>/
+//	           segments that were set aside since they are damaged
 //
 // segment.json says what a segment may hold, as an object: "oldest" and "newest"
 // (ids), "first" and "last" (sequence), "count", and "gaps_until", the end of

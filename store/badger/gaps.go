@@ -18,12 +18,16 @@ func (s *Store) Gaps(ctx context.Context, from, to time.Time, limit int) ([]*rec
 	if limit <= 0 {
 		return nil, nil
 	}
+	again := false
 	g := &gaps{from: from, to: to, limit: limit}
 	for _, row := range s.journal.View().Gaps() {
 		r, err := row.Record(false)
 		if err != nil {
 			return nil, err
 		}
+		g.add(r)
+	}
+	for _, r := range s.damage.list() {
 		g.add(r)
 	}
 	g.cut()
@@ -37,7 +41,11 @@ func (s *Store) Gaps(ctx context.Context, from, to time.Time, limit int) ([]*rec
 			blocks = *d.blocks.Load()
 			return nil
 		}); err != nil {
-			return nil, err
+			if !s.pass(err) {
+				return nil, err
+			}
+			again = true
+			continue
 		}
 		for i := len(blocks) - 1; i >= 0; i-- { // oldest first: then the limit soon spares the others
 			if !g.touches(blocks[i].oldest, blocks[i].gapsUntil) {
@@ -48,10 +56,19 @@ func (s *Store) Gaps(ctx context.Context, from, to time.Time, limit int) ([]*rec
 			}
 			b := &blockSource{blockReader: blockReader{segments: s.segments, segment: seg, block: blocks[i]}}
 			if err := b.gaps(g); err != nil {
-				return nil, err
+				if !s.passBlock(&b.blockReader, err) {
+					return nil, err
+				}
+				again = true
 			}
 			g.cut()
 		}
+	}
+	if again { // what was found on the way
+		for _, r := range s.damage.list() {
+			g.add(r)
+		}
+		g.cut()
 	}
 	return g.found, nil
 }

@@ -22,6 +22,7 @@ func (s *Store) Get(ctx context.Context, id record.ID) (*record.Record, error) {
 
 // findPacked looks for a record in all segments.
 func (s *Store) findPacked(ctx context.Context, id record.ID) (*record.Record, error) {
+	unread := store.ErrNotFound // or why it may be there all the same
 	for _, seg := range s.segments.list() {
 		bound := seg.bound.Load()
 		if id.Compare(bound.Oldest) < 0 || id.Compare(bound.Newest) > 0 {
@@ -30,11 +31,17 @@ func (s *Store) findPacked(ctx context.Context, id record.ID) (*record.Record, e
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if r, err := s.getPacked(seg, id); r != nil || err != nil && !errors.Is(err, errDropped) {
-			return r, err
+		switch r, err := s.getPacked(seg, id); {
+		case r != nil:
+			return r, nil
+		case errors.Is(err, errDropped):
+		case s.pass(err):
+			unread = err
+		case err != nil:
+			return nil, err
 		}
 	}
-	return nil, store.ErrNotFound
+	return nil, unread
 }
 
 // getPacked looks for a record in a segment; it returns nil where it is not.
@@ -54,7 +61,11 @@ func (s *Store) getPacked(seg *segment, id record.ID) (*record.Record, error) {
 			continue
 		}
 		b := &blockSource{blockReader: blockReader{segments: s.segments, segment: seg, block: blocks[i]}}
-		if r, err := b.get(id); r != nil || err != nil {
+		r, err := b.get(id)
+		if err != nil {
+			s.passBlock(&b.blockReader, err)
+		}
+		if r != nil || err != nil {
 			return r, err
 		}
 	}

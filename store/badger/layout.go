@@ -36,11 +36,12 @@ type root struct {
 	path string
 	node string
 	lock *disk.File
+	log  func(string, error)
 }
 
 // openRoot makes the directory where it is missing, locks it, and checks that
 // what is in it is a store of this format.
-func openRoot(path string) (*root, error) {
+func openRoot(path string, log func(string, error)) (*root, error) {
 	if err := disk.MkdirAll(path); err != nil {
 		return nil, fmt.Errorf("making the directory: %w", err)
 	}
@@ -48,7 +49,7 @@ func openRoot(path string) (*root, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &root{path: path, lock: lock}
+	r := &root{path: path, lock: lock, log: log}
 	if err := r.read(); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
@@ -62,6 +63,11 @@ func (r *root) read() error {
 		return err
 	}
 	node, err := disk.ReadFile(filepath.Join(r.path, nodeFile))
+	if err == nil && !nodeName.MatchString(strings.TrimSpace(string(node))) {
+		r.log("the store gets a new name, under which it writes from now on",
+			damaged(fmt.Errorf("file %s holds %.40q, want 16 hexadecimal digits", nodeFile, node)))
+		err = fs.ErrNotExist
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		node = fmt.Appendf(nil, "%s\n", randomName())
 		err = disk.Replace(filepath.Join(r.path, nodeFile), node)
@@ -70,9 +76,6 @@ func (r *root) read() error {
 		return err
 	}
 	r.node = strings.TrimSpace(string(node))
-	if !nodeName.MatchString(r.node) {
-		return damaged(fmt.Errorf("file %s holds %.40q, want 16 hexadecimal digits", nodeFile, r.node))
-	}
 	for _, dir := range []string{segmentsDir, trashDir} {
 		if err := disk.Mkdir(filepath.Join(r.path, dir)); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
@@ -84,16 +87,21 @@ func (r *root) read() error {
 func (r *root) readFormat() error {
 	name := filepath.Join(r.path, formatFile)
 	found, err := disk.ReadFile(name)
-	if err == nil && string(found) != format {
+	if err == nil && string(found) != format && formatLine.Match(found) {
 		return fmt.Errorf("file %s says %.40q, and this program reads %q alone: use the version that wrote it, or another path",
 			formatFile, strings.TrimSpace(string(found)), strings.TrimSpace(format))
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case string(found) == format || err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
+	case err == nil:
+		err = fmt.Errorf("it holds %.40q", found)
 	}
+	// What else is here has versions of its own.
 	for _, dir := range []string{journalDir, segmentsDir} {
-		if _, err := os.Lstat(filepath.Join(r.path, dir)); err == nil {
-			return damaged(fmt.Errorf("there is a directory %s and no file %s: bring the file back from a copy, or use another path", dir, formatFile))
+		if _, there := os.Lstat(filepath.Join(r.path, dir)); there == nil {
+			r.log("file "+formatFile+" is written anew", damaged(err))
+			break
 		}
 	}
 	return disk.Replace(name, []byte(format))
@@ -122,6 +130,8 @@ func lockRoot(path string) (*disk.File, error) {
 	}
 	return lock, nil
 }
+
+var formatLine = regexp.MustCompile(`^auditgate store [0-9]+\n$`)
 
 var nodeName = regexp.MustCompile(`^[0-9a-f]{16}$`)
 

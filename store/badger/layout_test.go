@@ -84,32 +84,6 @@ func TestUnreadableStoreIsRefused(t *testing.T) {
 	wantWords(t, refused(t, badger.Options{Path: dir}), dir, "permission denied")
 }
 
-func TestDamagedLayoutIsRefused(t *testing.T) {
-	for _, test := range []struct {
-		name   string
-		damage func(dir, segment string) error
-		words  []string
-	}{
-		{"no format", func(dir, _ string) error { return os.Remove(filepath.Join(dir, "format")) }, []string{"no file format"}},
-		{"no manifest", func(_, seg string) error { return os.Remove(filepath.Join(seg, "segment.json")) }, []string{"segment.json", "bring it back"}},
-		{"torn manifest", func(_, seg string) error { return os.Truncate(filepath.Join(seg, "segment.json"), 20) }, []string{"segment.json"}},
-		{"odd node", func(dir, _ string) error { return os.WriteFile(filepath.Join(dir, "node"), []byte("x"), 0o600) }, []string{"node"}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			dir := t.TempDir()
-			seg := packedSegment(t, dir)
-			if err := test.damage(dir, seg); err != nil {
-				t.Fatal(err)
-			}
-			err := refused(t, badger.Options{Path: dir})
-			if !errors.Is(err, store.ErrCorrupt) {
-				t.Errorf("error %v is not ErrCorrupt", err)
-			}
-			wantWords(t, err, append(test.words, dir)...)
-		})
-	}
-}
-
 // packedSegment makes a store with one segment, and returns its directory.
 func packedSegment(t *testing.T, dir string) string {
 	t.Helper()
@@ -122,7 +96,7 @@ func packedSegment(t *testing.T, dir string) string {
 }
 
 // Badger would delete all tables without a word.
-func TestSegmentWithoutBadgersManifestIsNotOpened(t *testing.T) {
+func TestDamagedSegmentIsSetAsideAsItWas(t *testing.T) {
 	dir := t.TempDir()
 	seg := packedSegment(t, dir)
 	if err := os.Remove(filepath.Join(seg, "MANIFEST")); err != nil {
@@ -130,18 +104,60 @@ func TestSegmentWithoutBadgersManifestIsNotOpened(t *testing.T) {
 	}
 	s := opener(badger.Options{})(t, dir)
 	for _, err := range s.Scan(t.Context(), &record.Query{Scope: storetest.Everything}) {
-		if !errors.Is(err, store.ErrCorrupt) {
-			t.Errorf("error %v is not ErrCorrupt", err)
-		} else {
-			wantWords(t, err, filepath.Base(seg), "MANIFEST")
+		if err != nil {
+			t.Errorf("listing the rest: %v", err)
 		}
 	}
-	if err := s.Close(t.Context()); err != nil {
-		t.Error(err)
+	aside := filepath.Join(dir, "quarantine", filepath.Base(seg)+".1")
+	end := func() { // without looking for what is gone
+		t.Helper()
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
-	if tables, _ := filepath.Glob(filepath.Join(seg, "*.sst")); len(tables) == 0 {
+	wantHealth := func() {
+		t.Helper()
+		if err := s.Health(); err == nil {
+			t.Error("Health says nothing")
+		} else {
+			wantWords(t, err, aside, "sound copy", "segments")
+		}
+	}
+	wantHealth()
+	if tables, _ := filepath.Glob(filepath.Join(aside, "*.sst")); len(tables) == 0 {
 		t.Error("the tables are gone")
 	}
+	wantGap := func() {
+		t.Helper()
+		gaps, err := s.Gaps(t.Context(), time.Time{}, time.Time{}, 10)
+		if err != nil || len(gaps) != 1 || gaps[0].Gap.Count != 1 || gaps[0].Gap.Reason != store.ReasonDamage {
+			t.Errorf("gaps are %v, %v, want one of one record", gaps, err)
+		}
+	}
+	wantGap()
+	// What comes on the same day goes to a new segment.
+	r := storetest.NewRecords(2).Next()
+	r.Method = "POST"
+	storetest.Add(t, s, r)
+	storetest.Pack(t, s)
+	for range 2 {
+		end()
+		s = opener(badger.Options{})(t, dir)
+		wantGap()
+		wantHealth()
+	}
+	if got, err := s.Get(t.Context(), r.EventID); err != nil {
+		t.Errorf("the new record: %v", err)
+	} else if diff := storetest.Diff(r, got); diff != "" {
+		t.Error(diff)
+	}
+	if err := os.RemoveAll(aside); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Health(); err != nil {
+		t.Errorf("with the segment moved away Health says %v", err)
+	}
+	end()
 }
 
 func TestMissingTableIsNoticed(t *testing.T) {
@@ -159,11 +175,13 @@ func TestMissingTableIsNoticed(t *testing.T) {
 	s := opener(badger.Options{})(t, dir)
 	defer s.Close(t.Context())
 	for _, err := range s.Scan(t.Context(), &record.Query{Scope: storetest.Everything}) {
-		if !errors.Is(err, store.ErrCorrupt) {
-			t.Errorf("error %v is not ErrCorrupt", err)
-		} else {
-			wantWords(t, err, "0 records of 1")
+		if err != nil {
+			t.Error(err)
 		}
+	}
+	gaps, err := s.Gaps(t.Context(), time.Time{}, time.Time{}, 10)
+	if err != nil || len(gaps) != 1 || gaps[0].Gap.Count != 1 || gaps[0].Gap.Reason != store.ReasonDamage {
+		t.Errorf("gaps are %v, %v, want one of one record", gaps, err)
 	}
 }
 

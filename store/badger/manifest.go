@@ -3,6 +3,7 @@ package badger
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -25,9 +26,35 @@ type manifest struct {
 	Dropping  *dropping `json:"dropping,omitempty"`  // it is about to go; the pointer is not changed
 	// Keys are those that its entries are sealed with; none where all are plain.
 	Keys []store.KeyID `json:"keys,omitempty"`
+
+	unknown bool // the file could not be read: what the segment holds is found when it is opened
 }
 
 const manifestFile = "segment.json"
+
+// unknownManifest covers all that a segment of that day can hold.
+func unknownManifest() *manifest {
+	m := &manifest{First: 1, unknown: true, GapsUntil: time.UnixMicro(math.MaxInt64 / 2)}
+	for i := range m.Newest {
+		m.Newest[i] = 0xff
+	}
+	return m
+}
+
+// manifestOf returns the manifest of blocks, which any of the keys may have sealed.
+func manifestOf(blocks []block, keys *store.Keyring) *manifest {
+	m := new(manifest)
+	for i := range blocks {
+		b := &blocks[i]
+		m.widen(&manifest{Oldest: b.oldest, Newest: b.newest, First: b.first, Last: b.last, GapsUntil: b.gapsUntil})
+	}
+	m.Count, m.Digest = countRecords(blocks), digestBlocks(blocks)
+	m.seal(keys.ID())
+	for _, id := range keys.Old() {
+		m.seal(id)
+	}
+	return m
+}
 
 // widen makes room for what m does not cover of more.
 func (m *manifest) widen(more *manifest) {

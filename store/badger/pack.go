@@ -14,6 +14,10 @@ import (
 // mostly. The journal keeps the records meanwhile.
 const packRetry = 5 * time.Second
 
+// bodyTries is how often in a row packing may fail before it goes on without bodies
+// that the disk does not give: a bad sector must not stop it for ever.
+const bodyTries = 20
+
 // Pack moves everything committed so far from the journal into blocks, and
 // returns when it is done, or with ctx's error. What was not moved stays in the
 // journal. A store packs by itself; this is for whoever cannot wait.
@@ -63,6 +67,9 @@ func (s *Store) packSealed(ctx context.Context) (err error) {
 	}
 	if ctx.Err() == nil {
 		s.notePacking(err)
+		if s.packFailures++; err == nil {
+			s.packFailures = 0
+		}
 	}
 	return err
 }
@@ -142,6 +149,8 @@ type target struct {
 	blocks []block                 // that were put, and count once they are flushed
 
 	// What follows is set by open.
+	unread   func(record.ID, error) // told of bodies that are lost
+	tries    func() int             // how often packing has failed in a row
 	segment  *segment
 	database *database
 	release  func()
@@ -198,11 +207,18 @@ func (t *target) open(s *Store, f *store.Sealed) (err error) {
 	if err = s.room(); err != nil {
 		return err
 	}
-	if t.segment, err = s.segments.make(t.day, t.class, &t.bound); err != nil {
-		return err
-	}
-	if t.database, t.release, err = s.segments.acquire(t.segment); err != nil {
-		return err
+	t.unread, t.tries = s.tellBodies, func() int { return s.packFailures }
+	for tries := 0; ; tries++ {
+		if t.segment, err = s.segments.make(t.day, t.class, &t.bound); err == nil {
+			t.database, t.release, err = s.segments.acquire(t.segment)
+		}
+		if err == nil {
+			break
+		}
+		// One that is damaged was set aside: the next one is new.
+		if tries > 0 || !errors.Is(err, store.ErrCorrupt) {
+			return err
+		}
 	}
 	t.database.written = true
 	t.writer = newWriter(t.database, s.room)
@@ -216,10 +232,19 @@ func (t *target) open(s *Store, f *store.Sealed) (err error) {
 
 func (t *target) add(row store.Row) error {
 	request, response, err := row.Bodies()
+	meta := row.Meta
+	if errors.Is(err, store.ErrCorrupt) && (!isOfDisk(err) || t.tries() > bodyTries) { // it goes on without them
+		t.unread(row.ID, err)
+		var r *record.Record
+		if r, err = row.Record(false); err == nil {
+			withhold(r)
+			meta = r.AppendMeta(record.AppendAnnounced(nil, record.Announced(row.Meta)))
+		}
+	}
 	if err != nil {
 		return err
 	}
-	return t.builder.add(&input{row.ID, row.Sequence, row.Meta, request, response, t.gaps[row.ID]})
+	return t.builder.add(&input{row.ID, row.Sequence, meta, request, response, t.gaps[row.ID]})
 }
 
 // finish makes the blocks durable, and then known.

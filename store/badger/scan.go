@@ -80,7 +80,7 @@ func (s *Store) scan(ctx context.Context, q record.Query, yield func(*record.Rec
 			switch err := row.readBodies(r); {
 			case errors.Is(err, errDropped):
 				continue
-			case err != nil:
+			case err != nil && !s.passBodies(row, r, err):
 				return err
 			}
 			if !q.MatchWords(r) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -33,6 +34,7 @@ type segment struct {
 	// is opened or closed.
 	mu       sync.Mutex
 	database *database
+	gone     atomic.Bool // it was set aside
 
 	// These are guarded by segments.mu: how many use the database now, how many
 	// will come back to it, and when it was used last.
@@ -70,12 +72,23 @@ func segmentName(day time.Time, class record.Class) string {
 	return day.Format(time.DateOnly) + "." + string(class)
 }
 
+// place is the day and class of the segment, also of one that was brought back.
+func (s *segment) place() string {
+	return strings.Join(strings.SplitN(s.name(), ".", 3)[:2], ".")
+}
+
+func (s *segment) isGone() bool { return s.gone.Load() }
+
+// errNoSegment says that a directory is none.
+var errNoSegment = errors.New("no segment of a store: move it away")
+
 // readSegment returns the segment kept in dir; nil where a crash came before
-// anything was in it.
+// anything was in it. One that was brought back from quarantine has a number behind
+// its name. Where the manifest cannot be read, what is in the segment is unknown.
 func readSegment(dir string, keys *store.Keyring) (*segment, error) {
-	day, class, _ := strings.Cut(filepath.Base(dir), ".")
-	if _, err := time.Parse(time.DateOnly, day); err != nil || !slices.Contains(classes, record.Class(class)) {
-		return nil, fmt.Errorf("%s is no segment of a store: move it away", dir)
+	name := strings.SplitN(filepath.Base(dir), ".", 3)
+	if _, err := time.Parse(time.DateOnly, name[0]); err != nil || len(name) < 2 || !slices.Contains(classes, record.Class(name[1])) {
+		return nil, fmt.Errorf("%s is %w", dir, errNoSegment)
 	}
 	data, err := disk.ReadFile(filepath.Join(dir, manifestFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -84,14 +97,13 @@ func readSegment(dir string, keys *store.Keyring) (*segment, error) {
 		}) {
 			return nil, nil
 		}
-		return nil, damaged(fmt.Errorf("%s has no %s: bring it back from a copy, or move the directory away", dir, manifestFile))
 	}
-	if err != nil {
+	if errors.Is(err, fs.ErrPermission) {
 		return nil, err
 	}
 	m := new(manifest)
-	if err := json.Unmarshal(data, m); err != nil {
-		return nil, damaged(fmt.Errorf("reading %s of %s: %w", manifestFile, dir, err))
+	if err != nil || json.Unmarshal(data, m) != nil || m.Last < m.First || m.Newest.Compare(m.Oldest) < 0 {
+		m = unknownManifest()
 	}
 	for _, id := range m.Keys {
 		if err := keys.Check(id, dir); err != nil {
@@ -110,23 +122,66 @@ func (s *segment) measure() error {
 	return err
 }
 
-// open opens the segment's Badger and finds its blocks. The caller holds mu.
-func (s *segment) open(log func(string, error)) error {
+// open opens the segment's Badger and finds its blocks, after another process has
+// shown that it can be opened, where that is in doubt. An error wraps ErrCorrupt
+// where the segment is damaged. lost is how many records are not found any more.
+// The caller holds mu.
+func (s *segment) open(log func(string, error)) (lost int, err error) {
+	bound := s.bound.Load()
+	why := inspect(s.dir)
+	if why == nil && bound.unknown {
+		why = suspect("its %s cannot be read", manifestFile)
+	}
+	probed, orphans := isSuspicion(why), false
+	switch {
+	case probed:
+		if orphans, err = probe(s.dir, log); err != nil {
+			return 0, fmt.Errorf("%w: %w", why, err)
+		}
+	case why != nil:
+		return 0, why
+	}
 	db, err := openDatabase(s.dir, log)
 	if err != nil {
-		return err
+		if isDamage(err) && s.check() == nil {
+			err = damaged(err)
+		}
+		return 0, err
 	}
-	d := &database{DB: db, sealer: s.keys.Sealer("segment\n" + s.name())}
-	blocks, err := d.findBlocks()
-	if count := countRecords(blocks); err == nil && count < s.bound.Load().Count {
-		err = damaged(fmt.Errorf("%d records of %d are there", count, s.bound.Load().Count))
-	}
+	d := &database{DB: db, sealer: s.keys.Sealer("segment\n" + s.place())}
+	blocks, unread, err := d.findBlocks()
 	if err != nil {
-		return errors.Join(err, db.Close())
+		return 0, errors.Join(err, db.Close())
+	}
+	if bound.unknown && unread > 0 { // nothing else tells what is missing
+		return 0, errors.Join(damaged(fmt.Errorf("neither its %s nor the heads of %d blocks can be read", manifestFile, unread)), db.Close())
+	}
+	if bound.unknown {
+		log("finding out what segment "+s.name()+" holds", suspect("its %s cannot be read", manifestFile))
+		if err := s.update(func(m *manifest) { *m = *manifestOf(blocks, s.keys) }); err != nil {
+			return 0, errors.Join(err, db.Close())
+		}
+	}
+	lost = max(0, bound.Count-countRecords(blocks))
+	if lost > 0 && orphans {
+		// The tables that Badger removed had the rest: it is to be found again.
+		err = damaged(fmt.Errorf("%d records are missing in the tables that its %s names", lost, dgraph.ManifestFilename))
+		return 0, errors.Join(err, db.Close(), restore(s.dir))
+	}
+	if probed {
+		if err := disk.RemoveAll(filepath.Join(s.dir, keptDir)); err != nil {
+			return 0, errors.Join(err, db.Close())
+		}
 	}
 	d.blocks.Store(&blocks)
 	s.database = d
-	return nil
+	return lost, nil
+}
+
+// check returns nil where the directory itself can be read.
+func (s *segment) check() error {
+	_, err := disk.ReadDir(s.dir)
+	return err
 }
 
 func countRecords(blocks []block) (n int) {
@@ -149,7 +204,8 @@ func digestBlocks(blocks []block) string {
 // findBlocks lists the blocks of the segment, seeking from one head to the next.
 // Entries without a head are those of a block that a crash cut short, and which
 // is packed again.
-func (d *database) findBlocks() (blocks []block, err error) {
+func (d *database) findBlocks() (blocks []block, unread int, err error) {
+	defer recoverDamage(&err)
 	err = d.View(func(txn *txn) error {
 		it := txn.NewIterator(dgraph.IteratorOptions{Prefix: []byte{blockPrefix}})
 		defer it.Close()
@@ -159,12 +215,15 @@ func (d *database) findBlocks() (blocks []block, err error) {
 				return damaged(fmt.Errorf("entry %x is of no block", it.Item().Key()))
 			}
 			if kind == kindHead {
-				if err := txn.item(it.Item()).Value(func(data []byte) error {
+				// One that cannot be read is missed by who counts the records.
+				if txn.item(it.Item()).Value(func(data []byte) error {
 					h, err := parseHead(newest, first, data)
-					blocks = append(blocks, h.block)
-					return damaged(err)
-				}); err != nil {
+					if err == nil {
+						blocks = append(blocks, h.block)
+					}
 					return err
+				}) != nil {
+					unread++
 				}
 			}
 			key := newBlockKey(newest, first)
@@ -172,7 +231,18 @@ func (d *database) findBlocks() (blocks []block, err error) {
 		}
 		return nil
 	})
-	return blocks, err
+	return blocks, unread, err
+}
+
+// recoverDamage makes an error of a panic of Badger's: it believes the lengths that
+// stand in a block of its own before it checks them.
+func recoverDamage(err *error) {
+	if r := recover(); r != nil {
+		if _, ok := r.(runtime.Error); !ok {
+			panic(r)
+		}
+		*err = damaged(fmt.Errorf("reading it went wrong: %v", r))
+	}
 }
 
 // add makes blocks that were written known to readers that come later.

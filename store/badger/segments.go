@@ -26,6 +26,9 @@ type segments struct {
 	room func() error // says why not, where the disk has too little
 	log  func(string, error)
 
+	damage     *damage
+	quarantine quarantine
+
 	uses sync.WaitGroup // of databases
 
 	// mu guards what follows, and refs, leases and used of every segment. Whoever
@@ -37,15 +40,25 @@ type segments struct {
 	clock  uint64 // of uses
 }
 
-// readSegments finds the segments below dir.
+// readSegments finds the segments below dir, and those that were set aside.
 func readSegments(dir string, keys *store.Keyring, keep int, room func() error, log func(string, error)) (*segments, error) {
-	s := &segments{dir: dir, keys: keys, keep: keep, room: room, log: log}
+	s := &segments{
+		dir: dir, keys: keys, keep: keep, room: room, log: log, damage: newDamage(log),
+		quarantine: quarantine{dir: filepath.Join(filepath.Dir(dir), quarantineDir)},
+	}
+	if err := s.quarantine.read(keys, s.damage); err != nil {
+		return nil, err
+	}
 	entries, err := disk.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range entries {
 		seg, err := readSegment(filepath.Join(dir, e.Name()), keys)
+		if errors.Is(err, errNoSegment) {
+			log("passing over what is not the store's", err)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -65,7 +78,9 @@ func (s *segments) list() []*segment {
 
 // last returns the highest sequence that may be in a segment.
 func (s *segments) last() (last uint64) {
-	for _, seg := range s.list() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, seg := range slices.Concat(s.all, s.quarantine.all) {
 		last = max(last, seg.bound.Load().Last)
 	}
 	return last
@@ -76,6 +91,19 @@ func (s *segments) need(id store.KeyID) bool {
 	return slices.ContainsFunc(s.list(), func(seg *segment) bool { return slices.Contains(seg.bound.Load().Keys, id) })
 }
 
+// newest returns when the newest call of a segment may have begun; zero where
+// nobody knows.
+func (s *segments) newest() (t time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, seg := range slices.Concat(s.all, s.quarantine.all) {
+		if bound := seg.bound.Load(); !bound.unknown && bound.Newest.Time().After(t) {
+			t = bound.Newest.Time()
+		}
+	}
+	return t
+}
+
 // make returns the segment of a day and class, with a manifest that covers at
 // least what bound says.
 func (s *segments) make(day time.Time, class record.Class, bound *manifest) (*segment, error) {
@@ -84,6 +112,11 @@ func (s *segments) make(day time.Time, class record.Class, bound *manifest) (*se
 		if seg.name() == name {
 			if seg.bound.Load().Dropping != nil {
 				return nil, fmt.Errorf("segment %s is about to be dropped", name)
+			}
+			if seg.bound.Load().unknown {
+				if err := s.use(seg, func(*database) error { return nil }); err != nil {
+					return nil, err
+				}
 			}
 			return seg, seg.update(func(m *manifest) { m.seal(s.keys.ID()); m.widen(bound) })
 		}
@@ -107,12 +140,13 @@ func (s *segments) make(day time.Time, class record.Class, bound *manifest) (*se
 
 // use calls do with the segment's database, opened if need be. It stays open at
 // least until do returns.
-func (s *segments) use(seg *segment, do func(*database) error) error {
+func (s *segments) use(seg *segment, do func(*database) error) (err error) {
 	d, release, err := s.acquire(seg)
 	if err != nil {
 		return err
 	}
 	defer release()
+	defer recoverDamage(&err)
 	return do(d)
 }
 
@@ -145,16 +179,47 @@ func (s *segments) open(seg *segment) (*database, error) {
 	if seg.database != nil {
 		return seg.database, nil
 	}
-	if err := s.room(); err != nil { // to open a Badger is to write
-		return nil, fmt.Errorf("opening segment %s: %w", seg.name(), err)
+	if seg.isGone() {
+		return nil, damaged(fmt.Errorf("segment %s was set aside", seg.name()))
 	}
-	if err := seg.open(s.log); err != nil {
+	if err := s.tryOpen(seg); err != nil {
 		return nil, fmt.Errorf("opening segment %s: %w", seg.name(), err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opened = append(s.opened, seg)
 	return seg.database, nil
+}
+
+// tryOpen opens a segment, or sets it aside where it is damaged. The caller holds
+// its mu.
+func (s *segments) tryOpen(seg *segment) error {
+	err := s.room() // to open a Badger is to write
+	if err == nil {
+		var lost int
+		lost, err = seg.open(s.log)
+		if full := s.room(); err != nil && full != nil {
+			err = full // which looks like anything
+		}
+		if lost > 0 {
+			s.damage.tell(seg.gap(lost, "part", seg.name()), fmt.Sprintf("%d records of segment %s are not found any more, the rest is served", lost, seg.name()), errLost)
+		}
+	}
+	if errors.Is(err, store.ErrCorrupt) {
+		s.setAside(seg, err)
+		return err
+	}
+	s.damage.setAway(seg, err)
+	return err
+}
+
+var errLost = errors.New("what is on disk is not what was written: bring the directory back from a copy, or go on without them")
+
+// isClosed reports whether the segments are being closed.
+func (s *segments) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
 }
 
 // lease keeps a segment that is open from being closed for want of use until

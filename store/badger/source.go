@@ -67,6 +67,9 @@ func (s *segmentSource) step(c *scan) (_ *row, more bool, err error) {
 			s.blocks = *d.blocks.Load()
 			return nil
 		}); err != nil {
+			if c.store.pass(err) {
+				err = nil
+			}
 			return nil, false, err
 		}
 		if c.bounded {
@@ -110,7 +113,12 @@ func (b *blockSource) step(c *scan) (r *row, more bool, err error) {
 	if len(b.rows) > 0 {
 		r, b.rows = &b.rows[0], b.rows[1:]
 	} else if err := b.read(c); err != nil {
-		return nil, false, err
+		if !c.store.passBlock(&b.blockReader, err) {
+			return nil, false, err
+		}
+		if b.rows = nil; b.head == nil {
+			return nil, false, nil
+		}
 	}
 	switch {
 	case len(b.rows) > 0:
@@ -134,10 +142,11 @@ func (b *blockSource) read(c *scan) (err error) {
 			b.sub = b.find(c.upper)
 		}
 	}
-	if b.raw, err = b.readMetadata(b.sub, b.raw); err != nil {
+	b.raw, err = b.readMetadata(b.sub, b.raw)
+	b.sub++
+	if err != nil {
 		return err
 	}
-	b.sub++
 	if !c.mayMatch(b.raw) {
 		c.looked += b.head.count / len(b.head.metadata) // about
 		return nil

@@ -23,13 +23,14 @@ type Store struct {
 	journal  *store.Journal
 	segments *segments
 	memory   *memory
+	damage   *damage
 	room     func() error // says why not, where Badger may not write
 	volume   func() (volume, error)
 
 	stop       func() // packer and keeper
 	packerDone chan struct{}
 	keeperDone chan struct{}
-	packing    sync.Mutex // held by whoever packs, or drops a segment
+	packing    sync.Mutex // held by whoever packs, or drops a segment; guards packFailures
 
 	// sweeping is held by whoever sweeps. It guards the retention that counts, what
 	// the clock said last, when that was by the time that passes, and whether the
@@ -38,6 +39,9 @@ type Store struct {
 	retention    store.Retention
 	seen, seenAt time.Time
 	ahead        bool
+
+	packFailures int            // in a row
+	work         sync.WaitGroup // of what else Open started; done before packerDone is
 
 	closing    sync.Once
 	closed     atomic.Bool
@@ -76,7 +80,7 @@ func Open(o Options) (*Store, error) {
 }
 
 func open(o Options, room func() error) (*Store, error) {
-	root, err := openRoot(o.Path)
+	root, err := openRoot(o.Path, o.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +99,7 @@ func open(o Options, room func() error) (*Store, error) {
 		Node:       root.node,
 		After:      max(segments.last(), memory.sequence()),
 		Keys:       o.Keys,
+		Since:      segments.newest(),
 		Log:        o.Log,
 		Now:        o.Now,
 	})
@@ -108,14 +113,17 @@ func open(o Options, room func() error) (*Store, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Store{
-		options: o, root: root, journal: journal, segments: segments, memory: memory, room: room,
+		options: o, root: root, journal: journal, segments: segments, damage: segments.damage, memory: memory, room: room,
 		volume: func() (volume, error) { return volumeOf(o.Path) },
 		stop:   stop, packerDone: make(chan struct{}), keeperDone: make(chan struct{}),
 		retention: o.Retention, wanted: o.Retention, dropped: make(map[string]uint64),
 	}
+	s.work.Go(func() { s.storeDamage(ctx) })
+	s.work.Go(func() { s.inspectAll(ctx) })
 	go func() {
 		defer close(s.packerDone)
 		s.packer(ctx)
+		s.work.Wait()
 	}()
 	go func() {
 		defer close(s.keeperDone)
@@ -136,7 +144,7 @@ func (s *Store) Add(r *record.Record, call *store.Counter) (*store.Commit, error
 		switch late, err := s.findPacked(context.Background(), r.EventID); {
 		case late != nil:
 			return nil, fmt.Errorf("adding begin entry %s: its record is stored", r.EventID)
-		case !errors.Is(err, store.ErrNotFound):
+		case !errors.Is(err, store.ErrNotFound) && !s.pass(err):
 			return nil, fmt.Errorf("adding begin entry %s: %w", r.EventID, err)
 		}
 	}
@@ -157,10 +165,26 @@ func (s *Store) Health() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if errors.Is(s.packError, errNoRoom) {
-		return nil
+	err := s.packError
+	if errors.Is(err, errNoRoom) {
+		err = nil
 	}
-	return s.packError
+	return errors.Join(err, s.segments.health(), s.damage.health())
+}
+
+// inspectAll looks at all segments, so that damage is known before somebody reads
+// them. Open starts it, and Close ends it by ending ctx.
+func (s *Store) inspectAll(ctx context.Context) {
+	for _, seg := range s.segments.list() {
+		if ctx.Err() != nil {
+			return
+		}
+		if inspect(seg.dir) == nil && !seg.bound.Load().unknown {
+			continue
+		}
+		// What is wrong is told, or will be when it is tried again.
+		_ = s.segments.use(seg, func(*database) error { return nil })
+	}
 }
 
 // Stats implements [store.Store].
@@ -168,7 +192,8 @@ func (s *Store) Stats() store.Stats {
 	st := s.journal.Stats()
 	for _, seg := range s.segments.list() {
 		st.Bytes += seg.size.Load()
-		if oldest := seg.bound.Load().Oldest.Time(); st.Oldest.IsZero() || oldest.Before(st.Oldest) {
+		bound := seg.bound.Load()
+		if oldest := bound.Oldest.Time(); !bound.unknown && (st.Oldest.IsZero() || oldest.Before(st.Oldest)) {
 			st.Oldest = oldest
 		}
 	}

@@ -183,7 +183,11 @@ func TestNoOperationThatFailsLosesARecord(t *testing.T) {
 		}
 		t.Run(mode.name, func(t *testing.T) {
 			hits := map[string]int{}
-			for n := int64(1); ; n += int64(stride(11)) {
+			step := 11
+			if testing.Short() {
+				step = 41
+			}
+			for n := int64(1); ; n += int64(stride(step)) {
 				f := &faults{dir: quickDir(t), nth: n, after: mode.after, err: mode.err}
 				s := &story{dir: f.dir, maker: storetest.NewRecords(uint64(n)), acked: map[record.ID]*record.Record{}}
 				watch := time.AfterFunc(3*time.Minute, func() {

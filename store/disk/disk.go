@@ -96,6 +96,14 @@ func Rename(from, to string) error {
 	return os.Rename(from, to)
 }
 
+// Link gives a file a second name, on the same volume.
+func Link(from, to string) error {
+	if err := ask("link", to); err != nil {
+		return err
+	}
+	return os.Link(from, to)
+}
+
 // SyncDir waits until the names in a directory are on stable storage.
 func SyncDir(path string) error {
 	if err := ask("syncdir", path); err != nil {

@@ -1,0 +1,105 @@
+package badger
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store"
+	"github.com/auditgate/auditgate/store/disk"
+)
+
+// quarantineDir has the segments that were set aside: damaged, as they were found,
+// for whoever can bring them back. Each is <name of the segment>.<number>.
+const quarantineDir = "quarantine"
+
+// quarantine are the segments that were set aside.
+type quarantine struct {
+	dir string
+	all []*segment // guarded by segments.mu
+}
+
+// read finds what earlier runs have set aside, and tells of it.
+func (q *quarantine) read(keys *store.Keyring, d *damage) error {
+	entries, err := disk.ReadDir(q.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		seg, err := readSegment(filepath.Join(q.dir, e.Name()), keys)
+		if err != nil || seg == nil {
+			continue // not one of ours
+		}
+		q.all = append(q.all, seg)
+		d.tell(seg.lostGap(seg.name()), "a damaged segment is set aside in "+seg.dir, errSetAside)
+	}
+	return nil
+}
+
+var errSetAside = errors.New("its records cannot be read: put a sound copy of it into the directory segments while the gateway is stopped, or move it out of the store")
+
+// lostGap is the gap of a segment that was set aside under that name.
+func (s *segment) lostGap(name string) *record.Record {
+	return s.gap(s.bound.Load().Count, "segment", name)
+}
+
+// setAside takes a damaged segment out of service: nobody finds it any more, its
+// directory stands in quarantine, and what it had is told of. The caller holds the
+// segment's mu.
+func (s *segments) setAside(seg *segment, why error) {
+	s.mu.Lock()
+	s.all = slices.DeleteFunc(slices.Clone(s.all), func(other *segment) bool { return other == seg })
+	s.mu.Unlock()
+	seg.gone.Store(true)
+
+	to, err := s.quarantine.move(seg)
+	if err != nil {
+		// It is out of service for this run. The next one finds it where it is.
+		to = seg.dir
+		s.log("setting the damaged segment "+seg.name()+" aside", err)
+	}
+	aside := &segment{dir: to}
+	aside.bound.Store(seg.bound.Load())
+	s.mu.Lock()
+	s.quarantine.all = append(s.quarantine.all, aside)
+	s.mu.Unlock()
+	s.damage.setAway(seg, nil)
+	s.damage.tell(seg.lostGap(aside.name()), "segment "+seg.name()+" is damaged and was set aside in "+to, fmt.Errorf("%w: %w", errSetAside, why))
+}
+
+// move moves a segment's directory here.
+func (q *quarantine) move(seg *segment) (to string, err error) {
+	if err := disk.Mkdir(q.dir); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	for n := 1; ; n++ {
+		to = filepath.Join(q.dir, fmt.Sprintf("%s.%d", seg.name(), n))
+		if _, err := os.Lstat(to); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	if err := disk.Rename(seg.dir, to); err != nil {
+		return "", err
+	}
+	return to, errors.Join(disk.SyncDir(q.dir), disk.SyncDir(filepath.Dir(seg.dir)))
+}
+
+// health says which segments are set aside, as long as they are there.
+func (s *segments) health() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, seg := range s.quarantine.all {
+		if _, err := os.Lstat(seg.dir); err == nil {
+			errs = append(errs, fmt.Errorf("segment %s is damaged: %w", seg.dir, errSetAside))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,35 @@
+package store
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/auditgate/auditgate/store/disk"
+)
+
+// droppedName is a file beside those of the journal: the sequence of the newest
+// record in a file that was dropped, as a decimal number. What is missing between
+// that and the oldest file was not dropped, but lost.
+const droppedName = "dropped"
+
+// noteDropped says that files up to the sequence last are about to be dropped.
+func noteDropped(dir string, last uint64) error {
+	return disk.Replace(filepath.Join(dir, droppedName), fmt.Appendf(nil, "%d\n", last))
+}
+
+// dropped returns what noteDropped has said last; the greatest number where that is
+// not to be had.
+func dropped(dir string) uint64 {
+	data, err := disk.ReadFile(filepath.Join(dir, droppedName))
+	if err != nil {
+		return math.MaxUint64
+	}
+	last, err := strconv.ParseUint(strings.TrimSpace(string(data)), 10, 64)
+	if err != nil || !strings.HasSuffix(string(data), "\n") {
+		return math.MaxUint64
+	}
+	return last
+}
