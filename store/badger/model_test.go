@@ -2,8 +2,12 @@ package badger_test
 
 import (
 	"flag"
+	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,17 +35,32 @@ func killForModel(t *testing.T, s store.Store, dir string) string {
 	t.Helper()
 	crashed := dir + "-"
 	for {
-		before := s.Sequence()
-		copyDir(t, dir, crashed)
-		if s.Sequence() == before {
+		before, sequence := tree(dir), s.Sequence()
+		err := copyTree(dir, crashed)
+		if err == nil && s.Sequence() == sequence && tree(dir) == before {
 			break
 		}
-		_ = os.RemoveAll(crashed)
+		_ = os.RemoveAll(crashed) // Badger or the journal was at work
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(crashed) })
 	storetest.Close(t, s)
 	_ = os.RemoveAll(dir)
 	return crashed
+}
+
+// tree tells what is below dir: it is the same as long as nobody writes.
+func tree(dir string) string {
+	var all strings.Builder
+	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil {
+			var info fs.FileInfo
+			if info, err = e.Info(); err == nil {
+				fmt.Fprintln(&all, path, info.Size(), info.ModTime())
+			}
+		}
+		return err
+	})
+	return all.String()
 }
 
 func TestStoreIsWhatAModelOfItIs(t *testing.T) {

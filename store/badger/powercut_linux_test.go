@@ -238,7 +238,9 @@ func TestPowerCutLosesNothingAcknowledged(t *testing.T) {
 		if b.cuts != loop+1 || b.damaged != 0 {
 			t.Errorf("loop %d: %d gaps are of a power cut, and %d records are called damaged", loop, b.cuts, b.damaged)
 		}
-		storetest.Close(t, s)
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 	t.Logf("%d power cuts, %d with segments open: %d calls begun, %d records acknowledged, none of these lost; %d others are in the %d gaps; every start worked",
 		cuts(), packing, begun, len(stored), gone, cuts())
