@@ -72,9 +72,13 @@ func TestStoreIsWhatAModelOfItIs(t *testing.T) {
 	if testing.Short() {
 		long /= 5
 	}
+	keys, err := store.NewKeyring([]byte("0123456789abcdef0123456789abcdef"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, o := range map[string]badger.Options{
 		"usual": {Durability: store.OS, JournalFile: 1 << 20},
-		"tight": {Durability: store.OS, JournalFile: 32 << 10, ScanRecords: 150, OpenSegments: 4},
+		"tight": {Durability: store.OS, JournalFile: 32 << 10, ScanRecords: 150, OpenSegments: 4, Keys: keys},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o.Retention = store.Retention{Writes: 2 * store.Day, Reads: store.Day}
