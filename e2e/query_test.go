@@ -26,7 +26,21 @@ func TestCallsAreFoundAndCounted(t *testing.T) {
 		_, _ = io.WriteString(w, `{"state": "Königlich", "path": "C:\\new"}`)
 	}))
 	defer component.Close()
-	g := startGateway(t, component.Listener.Addr().String())
+	g := newGateway(t)
+	g.write(g.site(component.Listener.Addr().String()))
+	g.replace("\taudit_capture nova\n", `	audit_capture nova {
+		action server.list {
+			match GET /v2.1/servers
+			alias vm.all
+		}
+		action server.delete {
+			match DELETE /v2.1/servers/:id
+			object server {audit.path.id}
+		}
+	}
+`)
+	g.start()
+	g.bearer = g.token("auditor")
 	for _, c := range []struct{ id, method, target, body string }{
 		{"one", http.MethodGet, "/v2.1/servers?name=bl%C3%BCte", ""},
 		{"two", http.MethodPost, "/v2.1/servers", "the needle, and \\hay"},
@@ -59,17 +73,20 @@ func TestCallsAreFoundAndCounted(t *testing.T) {
 		"q=k%C3%B6niglich":    "three two one",
 		"q=C:%5Cnew+three":    "three", // its request id stands in a header
 		"q=needle&status=409": "",
-		"trace_id=0af7651916cd43dd8448eb211c80319c": "two",
-		"user_ip=127.0.0.1":                         "three two one",
-		"user_ip=127.0.0.0/8&method=DELETE":         "three",
-		"user_ip=2001:db8::/32":                     "",
-		"action=unknown":                            "three two one",
-		"action=server.":                            "",
-		"object=x":                                  "",
-		"job_id=x":                                  "",
-		"token_id=x":                                "",
-		"success=no&uri=/v2.1/*/3&view=summary":     "three",
-		"method=POST&method=DELETE&action=server":   "",
+		"trace_id=0af7651916cd43dd8448eb211c80319c":   "two",
+		"user_ip=127.0.0.1":                           "three two one",
+		"user_ip=127.0.0.0/8&method=DELETE":           "three",
+		"user_ip=2001:db8::/32":                       "",
+		"action=unknown":                              "two",
+		"action=server.":                              "three one",
+		"action=server":                               "",
+		"action=vm.all":                               "one",
+		"action=vm.all&action=server.delete&object=3": "three",
+		"object=3":                                    "three",
+		"job_id=x":                                    "",
+		"token_id=x":                                  "",
+		"success=no&uri=/v2.1/*/3&view=summary":       "three",
+		"method=POST&method=DELETE&action=server":     "",
 	} {
 		var p page
 		if err := json.Unmarshal(g.get("/v1/-/logs?"+query), &p); err != nil {
