@@ -3,6 +3,7 @@ package auditapi
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -51,6 +52,10 @@ func (a *API) authenticate(r *http.Request) (*caller, error) {
 		return nil, err
 	}
 	actor, claims, err := a.config.Verifier.Verify(r.Context(), token)
+	var lacking interface{ Unavailable() bool }
+	if errors.As(err, &lacking) && lacking.Unavailable() {
+		return nil, keysUnavailable.because("%s", cut(err.Error(), maxDetail)).with("Retry-After", retryAfter)
+	}
 	if err != nil {
 		return nil, tokenInvalid.because("%s", cut(err.Error(), maxDetail)).
 			with("WWW-Authenticate", `Bearer error="invalid_token"`)

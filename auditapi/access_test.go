@@ -1,7 +1,9 @@
 package auditapi_test
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/auditgate/auditgate/auditapi"
+	"github.com/auditgate/auditgate/capture/identity"
 	"github.com/auditgate/auditgate/record"
 )
 
@@ -245,4 +248,16 @@ func TestWrongConfigurationsAreRefusedWithWords(t *testing.T) {
 			t.Errorf("error is %v, want it to say %q", err, want)
 		}
 	}
+}
+
+// away is a verifier whose keys cannot be had.
+type away struct{}
+
+func (away) Verify(context.Context, string) (record.Actor, map[string]any, error) {
+	return record.Actor{}, nil, fmt.Errorf("no keys: %w", identity.ErrKeysUnavailable)
+}
+
+func TestTokensThatCannotBeJudgedAreNotRefused(t *testing.T) {
+	srv := serve(t, opened(t), func(c *auditapi.Config) { c.Verifier = away{} })
+	srv.refuse(503, "keys-unavailable", "GET", "/v1/-/logs", token(t, nil))
 }

@@ -23,7 +23,8 @@ const minMarkerKey = 32
 type Verifier interface {
 	// Verify returns who the token speaks for and its claims, as decoded from
 	// JSON. Its error says why the token is refused, in words for whoever sent
-	// it, and nothing secret.
+	// it, and nothing secret. An error whose method Unavailable returns true says
+	// nothing of the token: it cannot be judged now.
 	Verify(ctx context.Context, token string) (record.Actor, map[string]any, error)
 }
 

@@ -38,6 +38,7 @@ var (
 	tooManyRequests  = &kind{"too-many-requests", 429, "Too many requests"}
 	internal         = &kind{"internal", 500, "The records could not be read"}
 	busy             = &kind{"busy", 503, "Too many queries run"}
+	keysUnavailable  = &kind{"keys-unavailable", 503, "Tokens cannot be checked now"}
 	unavailable      = &kind{"unavailable", 503, "The store cannot be used now"}
 )
 

@@ -3,8 +3,6 @@ package caddymodule
 import (
 	"fmt"
 	"net/http"
-	"os"
-	"regexp"
 	"sync"
 	"time"
 
@@ -53,43 +51,12 @@ type API struct {
 	MarkerTTL caddy.Duration `json:"marker_ttl,omitempty"`
 
 	app      *App
+	held     held
 	verifier *identity.Verifier // nil: the gateway's own key
 	serve    func() (*auditapi.API, error)
 }
 
-// JWT says which tokens are accepted. Exactly one of the keys is given.
-type JWT struct {
-	// A secret that the issuer shares, for HS256: its bytes as they are written,
-	// at least 32; or one placeholder, so that it need not stand in the
-	// configuration: `{env.SECRET}`, `{file./run/secrets/jwt}`.
-	HMACSecret string `json:"hmac_secret,omitempty"`
-	// A file with one public key in PEM.
-	PublicKey string `json:"public_key,omitempty"`
-	// A file with a JSON Web Key Set (RFC 7517).
-	JWKSFile string `json:"jwks_file,omitempty"`
-
-	// The audiences of which a token must name one. Required; the one word `any`
-	// accepts every token of the issuer.
-	Audience []string `json:"audience,omitempty"`
-	// The issuer that a token must name. Default: any.
-	Issuer string `json:"issuer,omitempty"`
-	// The signature algorithms to accept: of RS256, ES256, EdDSA and PS256;
-	// HS256 goes with `hmac_secret`, alone. Default: those that fit the keys.
-	Algorithms []string `json:"algorithms,omitempty"`
-	// Further claims that a token must have: each equals the value or is a list
-	// that contains it. Default: none.
-	Require []identity.Requirement `json:"require,omitempty"`
-	// How far the clocks of issuer and gateway may differ, at most 1m.
-	// Default: 30s; -1 for none.
-	Leeway caddy.Duration `json:"leeway,omitempty"`
-}
-
-var isPlaceholder = regexp.MustCompile(`^\{(env|file)\.[^{}]+\}$`)
-
-const (
-	defaultLeeway = 30 * time.Second
-	maxMarkerTTL  = 24 * time.Hour
-)
+const maxMarkerTTL = 24 * time.Hour
 
 // CaddyModule implements caddy.Module.
 func (API) CaddyModule() caddy.ModuleInfo {
@@ -105,7 +72,7 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 		return fmt.Errorf("marker_ttl is %s: want more than 0 and at most %s", time.Duration(a.MarkerTTL), maxMarkerTTL)
 	}
 	if a.JWT != nil {
-		if a.verifier, err = a.JWT.verifier(); err != nil {
+		if a.verifier, err = a.JWT.verifier(ctx, &a.held); err != nil {
 			return fmt.Errorf("jwt: %w", err)
 		}
 	}
@@ -115,75 +82,6 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 	a.serve = sync.OnceValues(a.open)
 	a.app.ownTokens = a.app.ownTokens || a.JWT == nil
 	return nil
-}
-
-// config is what j says, but for the keys: their files are not read, and only
-// those that are given are not nil.
-func (j *JWT) config() identity.VerifierConfig {
-	c := identity.VerifierConfig{
-		Audience: j.Audience, Issuer: j.Issuer, Algorithms: j.Algorithms, Require: j.Require, Leeway: time.Duration(j.Leeway),
-	}
-	for _, key := range []struct {
-		given   string
-		content *[]byte
-	}{{j.HMACSecret, &c.HMACSecret}, {j.PublicKey, &c.PublicKeyPEM}, {j.JWKSFile, &c.JWKS}} {
-		if key.given != "" {
-			*key.content = []byte{}
-		}
-	}
-	if len(j.Audience) == 1 && j.Audience[0] == "any" {
-		c.Audience, c.AnyAudience = nil, true
-	}
-	switch {
-	case j.Leeway == 0:
-		c.Leeway = defaultLeeway
-	case j.Leeway == -1:
-		c.Leeway = 0
-	}
-	return c
-}
-
-// check finds what is wrong without reading a key, so that a Caddyfile can be
-// told with its line.
-func (j *JWT) check() error {
-	if j.HMACSecret != "" && !isPlaceholder.MatchString(j.HMACSecret) && len(j.HMACSecret) < identity.MinHMACSecret {
-		return fmt.Errorf("hmac_secret has %d bytes: want %d or more", len(j.HMACSecret), identity.MinHMACSecret)
-	}
-	c := j.config()
-	return c.Check()
-}
-
-// verifier reads the keys and checks the rest.
-func (j *JWT) verifier() (*identity.Verifier, error) {
-	if err := j.check(); err != nil {
-		return nil, err
-	}
-	c, repl := j.config(), caddy.NewReplacer()
-	if secret := j.HMACSecret; secret != "" {
-		if isPlaceholder.MatchString(secret) {
-			var err error
-			if secret, err = repl.ReplaceOrErr(secret, true, true); err != nil {
-				return nil, fmt.Errorf("hmac_secret: %w", err)
-			}
-		}
-		c.HMACSecret = []byte(secret)
-	}
-	for _, file := range []struct {
-		name, path string
-		content    *[]byte
-	}{{"public_key", j.PublicKey, &c.PublicKeyPEM}, {"jwks_file", j.JWKSFile, &c.JWKS}} {
-		if file.path == "" {
-			continue
-		}
-		path, err := repl.ReplaceOrErr(file.path, true, true)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file.name, err)
-		}
-		if *file.content, err = os.ReadFile(path); err != nil {
-			return nil, fmt.Errorf("reading %s: %w", file.name, err)
-		}
-	}
-	return identity.NewVerifier(c)
 }
 
 // open makes the API on the first request, when the keys are there.
@@ -261,8 +159,15 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 	return nil
 }
 
+// Cleanup implements caddy.CleanerUpper.
+func (a *API) Cleanup() error {
+	a.held.release()
+	return nil
+}
+
 // Interface guards
 var (
 	_ caddy.Provisioner           = (*API)(nil)
+	_ caddy.CleanerUpper          = (*API)(nil)
 	_ caddyhttp.MiddlewareHandler = (*API)(nil)
 )

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"github.com/auditgate/auditgate/capture/identity"
 	"github.com/auditgate/auditgate/capture/redact"
 	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store"
@@ -225,8 +226,21 @@ func (a *App) lease() (*engine, func()) {
 	return lease(a.opener.Key(), func() *engine {
 		return startEngine(a.opener.Key(), a.options(), a.captures(), a.log, func() (store.Store, error) {
 			return a.opener.Open(OpenOptions{Durability: a.Durability, Queue: a.Memory - a.captures(), Retention: a.Retention.store(), Log: a.logStore})
-		})
+		}, a.remember)
 	})
+}
+
+// remember loads what was learned about tokens, if the store has a directory for it.
+func (a *App) remember(book *identity.Book) error {
+	dir, ok := a.opener.(Directory)
+	if !ok {
+		return nil
+	}
+	k, err := a.loadKeys()
+	if err != nil {
+		return err
+	}
+	return book.Load(filepath.Join(dir.Directory(), "state", "learned"), k.learned(), a.logStore)
 }
 
 // logStore passes on what a store has to say.

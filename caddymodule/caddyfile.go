@@ -130,9 +130,10 @@ func (s *BadgerStore) checkKeys() error {
 //
 //	audit_api [<matcher>] {
 //		jwt {
-//			hmac_secret <secret>          # one of the three
-//			public_key  <pem file>
+//			jwks_url    <url>             # one of the four
 //			jwks_file   <file>
+//			public_key  <pem file>
+//			hmac_secret <secret>
 //			audience    <aud…> | any
 //			issuer      <iss>
 //			algorithms  <alg…>
@@ -157,7 +158,7 @@ func parseAPI(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	for b.next() {
 		switch d.Val() {
 		case "jwt":
-			b.once(func() error { return parseJWT(d, a) })
+			b.once(func() error { return parseJWT(d, &a.JWT) })
 		case "roles_claim":
 			b.once(func() error { return word(d, &a.RolesClaim) })
 		case "role":
@@ -195,7 +196,8 @@ func parseRole(d *caddyfile.Dispenser, a *API) error {
 	return nil
 }
 
-func parseJWT(d *caddyfile.Dispenser, a *API) error {
+// parseJWT reads the block of that name, of an API or of an identity.
+func parseJWT(d *caddyfile.Dispenser, to **JWT) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
@@ -203,6 +205,8 @@ func parseJWT(d *caddyfile.Dispenser, a *API) error {
 	b := block{Dispenser: d, nesting: d.Nesting()}
 	for b.next() {
 		switch d.Val() {
+		case "jwks_url":
+			b.once(func() error { return word(d, &j.JWKSURL) })
 		case "hmac_secret":
 			b.once(func() error { return word(d, &j.HMACSecret) })
 		case "public_key":
@@ -235,10 +239,10 @@ func parseJWT(d *caddyfile.Dispenser, a *API) error {
 				return nil
 			})
 		default:
-			b.unknown("hmac_secret", "public_key", "jwks_file", "audience", "issuer", "algorithms", "require", "leeway")
+			b.unknown("jwks_url", "jwks_file", "public_key", "hmac_secret", "audience", "issuer", "algorithms", "require", "leeway")
 		}
 	}
-	a.JWT = j
+	*to = j
 	if b.err == nil {
 		if err := j.check(); err != nil {
 			b.err = d.Errf("jwt: %v", err)

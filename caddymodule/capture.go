@@ -68,12 +68,18 @@ type Capture struct {
 
 	// Whom a call belongs to: a placeholder, read when the call has been
 	// handled. On an answer of 401, 403 or 404 a project that only the request
-	// names is recorded as `claimed_project`. Default: calls have no project.
+	// names is recorded as `claimed_project`. Default: the project of a verified
+	// identity.
 	Project string `json:"project,omitempty"`
 
 	// The number of the segment of the path that names the project, from 1:
 	// 2 is `demo` in `/v1/demo/servers`. Instead of `project`.
 	ProjectPath int `json:"project_path,omitempty"`
+
+	// How it is found out who makes the calls. Default: by Caddy's authentication,
+	// by a verified client certificate, by what was learned of the token, else by
+	// the claims of a bearer JWT, which are marked unverified.
+	Identity *Identity `json:"identity,omitempty"`
 
 	// What the calls do: the first action that matches names a call. At most 1,000,
 	// 64 of them with matchers. Default: every action is `unknown`.
@@ -91,6 +97,7 @@ type Capture struct {
 	app    *App
 	policy policy
 	namer  *namer
+	held   held
 	// rules are made on the first call: what is only validated makes no keys.
 	rules func() (*capture.Rules, error)
 	// ledger is that of the engine that took the last call.
@@ -119,6 +126,14 @@ func (c *Capture) Provision(ctx caddy.Context) (err error) {
 	if c.app, err = appOf(ctx); err != nil {
 		return err
 	}
+	methods, err := c.Identity.methods(ctx, &c.held)
+	if err != nil {
+		return err
+	}
+	lessons, err := c.Identity.lessons()
+	if err != nil {
+		return err
+	}
 	c.rules = sync.OnceValues(func() (*capture.Rules, error) {
 		options, err := c.Redact.options()
 		if err != nil {
@@ -131,6 +146,7 @@ func (c *Capture) Provision(ctx caddy.Context) (err error) {
 		rules := &capture.Rules{
 			Source: c.Source, Redactor: redactor, Policy: c.policy.id,
 			RequestBody: c.requestBody(), ResponseBody: c.responseBody(), StreamBody: c.streamBody(),
+			Identity: methods, Lessons: lessons, IdentityProject: c.Project == "" && c.ProjectPath == 0,
 		}
 		if c.namer != nil {
 			rules.Namer = c.namer.Namer
@@ -186,13 +202,16 @@ func (c *Capture) check() error {
 	if err := checkActions(c.Actions); err != nil {
 		return err
 	}
+	if err := c.Identity.check(); err != nil {
+		return err
+	}
 	return c.Redact.check()
 }
 
 // hasRules reports whether c says more than its source.
 func (c *Capture) hasRules() bool {
 	return len(c.Levels) > 0 || c.RequestBody != nil || c.ResponseBody != nil || c.StreamBody != nil ||
-		c.Project != "" || c.ProjectPath > 0 || c.Redact != nil || len(c.Actions) > 0 || c.OpenAPI != ""
+		c.Project != "" || c.ProjectPath > 0 || c.Identity != nil || c.Redact != nil || len(c.Actions) > 0 || c.OpenAPI != ""
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
@@ -270,8 +289,15 @@ func (c *Capture) ledgerOf(e *engine) *ledger {
 	return l
 }
 
+// Cleanup implements caddy.CleanerUpper. Calls may still run.
+func (c *Capture) Cleanup() error {
+	c.held.release()
+	return nil
+}
+
 // Interface guards
 var (
 	_ caddy.Provisioner           = (*Capture)(nil)
+	_ caddy.CleanerUpper          = (*Capture)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Capture)(nil)
 )

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/auditgate/auditgate/capture"
+	"github.com/auditgate/auditgate/capture/identity"
 	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store"
 )
@@ -85,7 +86,8 @@ func lease(key string, start func() *engine) (*engine, func()) {
 var turns sync.Map // key → *sync.Mutex
 
 // startEngine makes an engine whose store is being opened.
-func startEngine(key, options string, memory int64, log *slog.Logger, open func() (store.Store, error)) *engine {
+// Once it is, remember loads what was learned of tokens, and keeps what will be.
+func startEngine(key, options string, memory int64, log *slog.Logger, open func() (store.Store, error), remember func(*identity.Book) error) *engine {
 	e := &engine{
 		key: key, options: options, log: log,
 		pipeline: capture.NewPipeline(capture.NewBudget(memory), log),
@@ -95,11 +97,18 @@ func startEngine(key, options string, memory int64, log *slog.Logger, open func(
 	}
 	turn, _ := turns.LoadOrStore(key, new(sync.Mutex))
 	e.turn = turn.(*sync.Mutex)
+	e.pipeline.Book().Expect()
 	unclosed.Store(e, struct{}{})
 	go func() { // ends when the store is open
 		defer close(e.opened)
+		defer e.pipeline.Book().Unkept()
 		e.turn.Lock()
 		s, err := open()
+		if err == nil { // and nobody else has its directory
+			if err := remember(e.pipeline.Book()); err != nil {
+				log.Error("what was learned about tokens is not there, and will not be kept", slog.Any("error", err))
+			}
+		}
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		if e.err = err; err != nil {
@@ -197,7 +206,7 @@ func (e *engine) close(ctx context.Context) {
 		}
 		switch _, opening := e.current(); {
 		case e.ready.Load():
-			err = errors.Join(err, e.store.Close(ctx))
+			err = errors.Join(err, e.pipeline.Book().Close(making), e.store.Close(ctx))
 			e.turn.Unlock()
 		default:
 			err = errors.Join(err, opening)

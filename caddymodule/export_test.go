@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/auditgate/auditgate/auditapi"
+	"github.com/auditgate/auditgate/capture/identity"
 	"github.com/auditgate/auditgate/capture/redact"
 	"github.com/auditgate/auditgate/store"
 )
@@ -15,7 +16,7 @@ func Lease(dir string) (opened func() error, release func()) {
 	e, release := lease(dir, func() *engine {
 		return startEngine(dir, "", minMemory, slog.New(slog.DiscardHandler), func() (store.Store, error) {
 			return (&BadgerStore{Path: dir}).Open(OpenOptions{Durability: store.OS})
-		})
+		}, func(*identity.Book) error { return nil })
 	})
 	return func() error { <-e.opened; return e.err }, release
 }

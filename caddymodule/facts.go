@@ -11,7 +11,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/auditgate/auditgate/capture"
-	"github.com/auditgate/auditgate/capture/identity"
 	"github.com/auditgate/auditgate/record"
 )
 
@@ -22,11 +21,15 @@ func (c *Capture) factsOf(r *http.Request, ending capture.Ending, matched uint64
 	if ok && (r.URL.Path != original.URL.Path || r.URL.RawPath != original.URL.RawPath || r.URL.RawQuery != original.URL.RawQuery) {
 		f.UpstreamURI = r.URL.RequestURI()
 	}
+	if conn := r.TLS; conn != nil && len(conn.VerifiedChains) > 0 && len(conn.PeerCertificates) > 0 {
+		f.Certificate = conn.PeerCertificates[0]
+	}
+	f.TrustedPeer, _ = caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
 		return f
 	}
-	f.Actor = actorOf(r.TLS, repl)
+	f.Actor = authenticated(repl)
 	f.Naming = c.namer.known(repl, matched)
 	if ending.Err != nil || ending.Panic != nil {
 		_, f.Proxied = repl.Get("http.reverse_proxy.duration") // which the proxy sets when it is through
@@ -75,18 +78,16 @@ func segment(path string, n int) string {
 	return ""
 }
 
-// actorOf returns who made a call, as far as Caddy has checked.
-func actorOf(conn *tls.ConnectionState, repl *caddy.Replacer) record.Actor {
-	if id := placeholder(repl, "http.auth.user.id"); id != "" {
-		return record.Actor{
-			UserID: id, UserName: placeholder(repl, "http.auth.user.name"), UserEmail: placeholder(repl, "http.auth.user.email"),
-			AuthMethod: "caddy", AuthVerified: true,
-		}
+// authenticated returns whom an authentication handler of Caddy has let in.
+func authenticated(repl *caddy.Replacer) record.Actor {
+	id := placeholder(repl, "http.auth.user.id")
+	if id == "" {
+		return record.Actor{}
 	}
-	if conn != nil && len(conn.VerifiedChains) > 0 && len(conn.PeerCertificates) > 0 {
-		return identity.FromCertificate(conn.PeerCertificates[0])
+	return record.Actor{
+		UserID: id, UserName: placeholder(repl, "http.auth.user.name"), UserEmail: placeholder(repl, "http.auth.user.email"),
+		AuthMethod: "caddy", AuthVerified: true,
 	}
-	return record.Actor{}
 }
 
 func placeholder(repl *caddy.Replacer, name string) string {

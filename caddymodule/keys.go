@@ -44,6 +44,14 @@ func (k *keys) marker() []byte {
 	return mac.Sum(nil)
 }
 
+// learned returns the key that seals what was learned of tokens. It comes from the
+// signing key as well.
+func (k *keys) learned() []byte {
+	mac := hmac.New(sha256.New, k.signing.Seed())
+	mac.Write([]byte("auditgate learned v1"))
+	return mac.Sum(nil)
+}
+
 // public returns the key that the gateway's own tokens are checked with.
 func (k *keys) public() ed25519.PublicKey { return k.signing.Public().(ed25519.PublicKey) }
 

@@ -19,6 +19,7 @@ import (
 //		response_body <size>
 //		stream_body   <size>
 //		project       <placeholder> | path <n>
+//		identity      { … }                                                   # see parseIdentity
 //		action        <name> { … }                                          # repeatable, see parseAction
 //		openapi       <file>
 //		redact {
@@ -55,6 +56,8 @@ func parseCapture(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 			b.once(func() error { c.StreamBody = new(int64); return size(d, c.StreamBody, 0) })
 		case "project":
 			b.once(func() error { return parseProject(d, c) })
+		case "identity":
+			b.once(func() error { return parseIdentity(d, c) })
 		case "action":
 			b.try(func() error { return parseAction(h, c) })
 		case "openapi":
@@ -62,7 +65,7 @@ func parseCapture(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		case "redact":
 			b.once(func() error { return parseRedact(h, c, &at) })
 		default:
-			b.unknown("level", "request_body", "response_body", "stream_body", "project", "action", "openapi", "redact")
+			b.unknown("level", "request_body", "response_body", "stream_body", "project", "identity", "action", "openapi", "redact")
 		}
 		b.check(c.check)
 	}

@@ -26,6 +26,14 @@ type Opener interface {
 	Open(OpenOptions) (store.Store, error)
 }
 
+// Directory is an Opener whose store is a directory of this machine, in which there
+// is room for what is small and belongs to the records.
+type Directory interface {
+	// Directory returns its absolute path. It is there when the store is open, and
+	// belongs to this process alone until the store is closed.
+	Directory() string
+}
+
 // OpenOptions are what the app says about every store.
 type OpenOptions struct {
 	Durability store.Durability
@@ -118,6 +126,9 @@ func (b *BadgerStore) Fixed() string {
 	return words
 }
 
+// Directory implements Directory.
+func (b *BadgerStore) Directory() string { return b.Path }
+
 // Open implements Opener.
 func (b *BadgerStore) Open(o OpenOptions) (store.Store, error) {
 	return badger.Open(badger.Options{Path: b.Path, Durability: o.Durability, Keys: b.keys, Queue: o.Queue, Retention: o.Retention, Log: o.Log})
@@ -140,4 +151,5 @@ func absolute(dir, name string) (string, error) {
 var (
 	_ caddy.Provisioner = (*BadgerStore)(nil)
 	_ Opener            = (*BadgerStore)(nil)
+	_ Directory         = (*BadgerStore)(nil)
 )

@@ -1,6 +1,10 @@
 package capture
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/auditgate/auditgate/capture/identity"
+)
 
 // aim tells both taps what to keep, by all that is known by now: of several
 // levels, what the richest may need. Called again when more is known.
@@ -15,18 +19,21 @@ func (x *Exchange) aim() {
 	if down.status == 0 {
 		level, _ = candidates(x.levels)
 	}
-	keep := func(limit int, stream bool, most Level) int {
+	keep := func(limit int, stream bool, most Level, reads bool) int {
 		switch {
 		case x.bodies == BodiesOff || level > most:
-			return 0
+			limit = 0
 		case stream:
-			return x.rules.StreamBody
+			limit = x.rules.StreamBody
+		}
+		if reads { // until the lesson is over
+			limit = max(limit, identity.MaxLesson)
 		}
 		return limit
 	}
 	raw := x.bodies != BodiesBinary
-	up.aim(keep(x.rules.RequestBody, asks, Request), asks, raw && (wire || up.binary))
-	down.aim(keep(x.rules.ResponseBody, answers, Full), answers, raw && (wire || down.binary))
+	up.aim(keep(x.rules.RequestBody, asks, Request, x.readsRequest), asks, raw && (wire || up.binary))
+	down.aim(keep(x.rules.ResponseBody, answers, Full, x.readsResponse), answers, raw && (wire || down.binary))
 }
 
 // level returns how much of the call is kept, by the status that it has.

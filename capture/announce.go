@@ -1,9 +1,11 @@
 package capture
 
 import (
+	"context"
 	"slices"
 	"time"
 
+	"github.com/auditgate/auditgate/capture/identity"
 	"github.com/auditgate/auditgate/record"
 )
 
@@ -65,6 +67,8 @@ func (p *Pipeline) announce(w *worker, x *Exchange) {
 	}
 	// The exchange goes on, and a worker will want them as they are.
 	s.request, s.response = slices.Clone(x.headers), slices.Clone(s.response)
+	s.who, _ = x.who(context.Background(), s.rules, &s.facts, identity.Never)
+	x.announcedAs = s.who
 	redactor := w.describe(x, s)
 	w.r.Success, w.r.Outcome = record.SuccessUnknown, record.OutcomeInProgress
 	w.r.RequestBody = x.uploaded().soFar(s.request)

@@ -1,6 +1,8 @@
 package capture
 
 import (
+	"crypto/x509"
+
 	"github.com/auditgate/auditgate/capture/naming"
 	"github.com/auditgate/auditgate/record"
 )
@@ -35,8 +37,13 @@ const (
 
 // Facts are what is known of a call beside what its bytes tell.
 type Facts struct {
-	// Actor is who made the call, where somebody other than the client says so.
+	// Actor is whom the authentication of the server itself has let in.
 	Actor record.Actor
+	// Certificate is the client's, where TLS has verified it; else nil.
+	Certificate *x509.Certificate
+	// TrustedPeer tells that the other end of the connection is a proxy whose word
+	// is taken.
+	TrustedPeer bool
 	// Project is whom the call belongs to. ProjectVerified tells that it does
 	// not come from the request alone.
 	Project         string

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/auditgate/auditgate/capture/identity"
 	"github.com/auditgate/auditgate/capture/redact"
 	"github.com/auditgate/auditgate/record"
 )
@@ -28,6 +29,7 @@ type Exchange struct {
 	method, uri, query, host, protocol string
 	peer, client                       string
 	headers                            record.Headers
+	tokens                             []string    // whole, which headers may not be
 	request                            *requestTap // nil where there is no body
 	upload                             side        // where request is nil
 	response                           responseTap
@@ -57,6 +59,13 @@ type Exchange struct {
 	// ledger has heard of it. announcing guards both, and is held while that happens.
 	sealed, announced bool
 	announcing        sync.Mutex
+	// announcedAs is who made the call as far as was known when it was announced.
+	// announcing guards it.
+	announcedAs identity.Identity
+
+	// readsRequest and readsResponse tell that a lesson needs the body, taught that
+	// the lessons are over.
+	readsRequest, readsResponse, taught bool
 
 	place place // among those that are still running
 }
@@ -82,7 +91,11 @@ func (p *Pipeline) Begin(w http.ResponseWriter, r *http.Request, c Call) *Exchan
 	}
 	path, query := asSent(r, cmp.Or(c.RequestURI, r.RequestURI))
 	x.uri, x.query = redact.Cut(path, MaxURI), redact.Cut(query, MaxURI)
+	x.tokens = identity.TokensOf(r.Header)
 	x.weight = int64(exchangeSize+len(x.uri)+len(x.query)) + weightOf(x.headers)
+	for _, token := range x.tokens {
+		x.weight += int64(max(0, len(token)-MaxHeaderValue)) // the rest is that of a header
+	}
 	p.budget.force(x.weight)
 	x.upload.budget, x.response.budget = p.budget, p.budget
 	if r.Body != nil && r.Body != http.NoBody {
@@ -98,6 +111,7 @@ func (p *Pipeline) Begin(w http.ResponseWriter, r *http.Request, c Call) *Exchan
 	// Of other streams the answer's type tells; a client has no say in its caps.
 	_, up.binary = isStream(contentType(r.Header))
 	up.stream = up.binary
+	x.attend()
 	x.aim()
 	p.live.add(x)
 	return x
@@ -125,6 +139,7 @@ func (x *Exchange) Join(rules *Rules, levels []Choice, bodies Bodies, facts func
 		return false
 	}
 	x.rules, x.levels, x.bodies, x.gather = rules, levels, bodies, facts
+	x.attend()
 	x.aim()
 	return true
 }
@@ -159,8 +174,9 @@ func (x *Exchange) Answered(panicked bool) {
 // error that nobody has answered, the exchange waits for the error routes,
 // until its request's context ends.
 func (x *Exchange) End(ending Ending) {
-	x.learn(ending)
+	x.inquire(ending)
 	x.ending, x.ended = ending, time.Now()
+	x.teachAtEnd()
 	x.left = x.ctx.Err() != nil
 	if x.request != nil && len(x.trailer) > 0 && x.request.whole() {
 		x.requestTrailers = x.hold(copyHeaders(x.trailer))
@@ -178,8 +194,8 @@ func (x *Exchange) End(ending Ending) {
 	x.stop = context.AfterFunc(x.ctx, x.expire)
 }
 
-// learn gathers the facts as they are now.
-func (x *Exchange) learn(ending Ending) {
+// inquire gathers the facts as they are now.
+func (x *Exchange) inquire(ending Ending) {
 	if x.gather == nil {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/auditgate/auditgate/capture/identity"
 	"github.com/auditgate/auditgate/record"
 )
 
@@ -18,6 +19,7 @@ const MaxWaiting = 16384
 // waits for it.
 type Pipeline struct {
 	budget *Budget
+	book   *identity.Book
 	log    *slog.Logger
 	live   live
 	queue  chan *Exchange
@@ -25,6 +27,7 @@ type Pipeline struct {
 	// closing.
 	workers sync.WaitGroup
 	closing chan struct{}
+	asking  chan struct{} // a place for each call that waits for the network
 	// mu guards closed, and with it the queue against being closed while
 	// somebody submits.
 	mu     sync.RWMutex
@@ -42,8 +45,8 @@ type outcomeKey struct {
 // one that announces calls which take long.
 func NewPipeline(budget *Budget, log *slog.Logger) *Pipeline {
 	p := &Pipeline{
-		budget: budget, log: log,
-		queue: make(chan *Exchange, MaxWaiting), closing: make(chan struct{}),
+		budget: budget, book: identity.NewBook(nil), log: log,
+		queue: make(chan *Exchange, MaxWaiting), closing: make(chan struct{}), asking: make(chan struct{}, MaxAsking),
 	}
 	p.workers.Go(p.announceAll)
 	for range runtime.GOMAXPROCS(0) {
@@ -59,6 +62,9 @@ func NewPipeline(budget *Budget, log *slog.Logger) *Pipeline {
 
 // Budget returns the pipeline's memory budget.
 func (p *Pipeline) Budget() *Budget { return p.budget }
+
+// Book returns what calls have taught of who holds which token.
+func (p *Pipeline) Book() *identity.Book { return p.book }
 
 // submit hands an exchange to the workers. It does not wait for them: a queue that
 // is full loses the call to the count, unless it is to be forgotten.
@@ -86,26 +92,56 @@ func (p *Pipeline) submit(x *Exchange) {
 	x.settle()
 }
 
-// settle makes the record of an exchange, unless it is to be forgotten.
+// settle makes the record of an exchange, unless it is to be forgotten. Where the
+// network has to be asked first, another goroutine waits for that.
 func (p *Pipeline) settle(w *worker, x *Exchange) {
-	defer x.settle()
 	if x.seal() {
 		x.ledger.Forget()
+		x.settle()
 		return
 	}
-	level := min(x.level(), Metadata) // None: an inner capture came after it was announced
+	if p.complete(w, x, identity.Probe) {
+		return
+	}
+	select {
+	case p.asking <- struct{}{}:
+		p.workers.Go(func() { // ends when those who are asked have answered, or their time is up
+			defer func() { <-p.asking }()
+			p.complete(new(worker), x, identity.Wait)
+		})
+	default:
+		p.complete(w, x, identity.Never)
+	}
+}
+
+// complete makes the record of an exchange that is sealed. It reports false where it
+// has done nothing, since the network would have to be asked.
+func (p *Pipeline) complete(w *worker, x *Exchange, patience identity.Patience) (made bool) {
+	made = true
 	defer func() {
 		if v := recover(); v != nil {
 			p.panicked(w, x.ID, x.rules.Source, v, "making a record panicked, the call is counted as lost")
 			x.ledger.Lose(x.ID, LostPanic)
 		}
+		if made {
+			x.settle()
+		}
 	}()
-	r := w.record(x, level)
+	who, pending := x.who(context.Background(), x.rules, &x.facts, patience)
+	if pending {
+		made = false
+		return made
+	}
+	if !who.AuthVerified && x.announcedAs.AuthVerified {
+		who = x.announcedAs // the token has ended since, and the call began before
+	}
+	r := w.record(x, min(x.level(), Metadata), who) // None: an inner capture came after it was announced
 	if err := x.ledger.Settle(r); err != nil {
 		x.ledger.Lose(x.ID, LostStore)
-		return
+		return made
 	}
 	p.count(r)
+	return made
 }
 
 // panicked logs of what type a panic was, and never its value, which may hold a

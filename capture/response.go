@@ -63,7 +63,10 @@ func (t *responseTap) commit(status int) {
 		t.exchange.aim()
 	}
 	if t.stream {
-		t.exchange.learn(Ending{})
+		t.exchange.inquire(Ending{})
+	}
+	if x := t.exchange; x.attentive() && (!t.present || t.declared == 0 || !x.readsResponse) {
+		x.teach(status, nil)
 	}
 }
 
@@ -79,6 +82,9 @@ func (t *responseTap) WriteHeader(status int) {
 // Write implements http.ResponseWriter.
 func (t *responseTap) Write(p []byte) (int, error) {
 	t.commit(http.StatusOK)
+	if x := t.exchange; t.declared >= 0 && t.size+int64(len(p)) >= t.declared && x.attentive() {
+		x.teach(t.status, p) // with this the client has all of the answer
+	}
 	n, err := t.ResponseWriter.Write(p)
 	if t.present {
 		t.see(p[:n])
@@ -176,7 +182,7 @@ func (t *responseTap) upgrade() {
 		s.mu.Unlock()
 	}
 	x.aim()
-	x.learn(Ending{})
+	x.inquire(Ending{})
 }
 
 // trailers returns the fields that went out behind the body: those that the

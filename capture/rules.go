@@ -3,6 +3,7 @@ package capture
 import (
 	"fmt"
 
+	"github.com/auditgate/auditgate/capture/identity"
 	"github.com/auditgate/auditgate/capture/naming"
 	"github.com/auditgate/auditgate/capture/redact"
 )
@@ -19,6 +20,13 @@ type Rules struct {
 	StreamBody int
 	// Redactor takes the secrets out.
 	Redactor *redact.Redactor
+	// Identity is how it is found out who makes the calls. Nil: [identity.Default].
+	Identity identity.Methods
+	// Lessons are what calls teach about the tokens of others. Nil: nothing.
+	Lessons *identity.Lessons
+	// IdentityProject has calls belong to the project of whoever makes them, where
+	// somebody other than the client says who that is.
+	IdentityProject bool
 	// Project returns the project that the path of a call names, as its client sent
 	// it: what is said of a call before its facts are gathered. Nil: not known yet.
 	Project func(path string) string

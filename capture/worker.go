@@ -21,6 +21,7 @@ type worker struct{ r record.Record }
 type seen struct {
 	rules             *Rules
 	facts             Facts
+	who               identity.Identity
 	status            int
 	source            string
 	request, response record.Headers // to be redacted in place
@@ -28,11 +29,11 @@ type seen struct {
 
 // record makes the record of an exchange that has ended. It is good until the
 // next one.
-func (w *worker) record(x *Exchange, level Level) *record.Record {
+func (w *worker) record(x *Exchange, level Level, who identity.Identity) *record.Record {
 	res := &x.result
 	// What a body is said to be, before secrets are taken out of that as well.
 	requestType, responseType := x.headers.Get("Content-Type"), x.response.headers.Get("Content-Type")
-	redactor := w.describe(x, seen{x.rules, x.facts, res.status, res.source, x.headers, x.response.headers})
+	redactor := w.describe(x, seen{x.rules, x.facts, who, res.status, res.source, x.headers, x.response.headers})
 	r := &w.r
 	r.Success, r.Outcome = res.success, res.outcome
 	r.EndTime = r.Timestamp.Add(x.ended.Sub(x.began))
@@ -96,11 +97,7 @@ func (w *worker) describe(x *Exchange, s seen) *redact.Redactor {
 		RequestHeaders: s.request, ResponseHeaders: s.response,
 	}
 	r := &w.r
-
-	// Only identity reads what has not been redacted yet.
-	if r.Actor = s.facts.Actor; !r.Known() {
-		r.Actor = claimed(s.request)
-	}
+	r.Actor = s.who.Actor
 
 	redacted = redactor.Headers(r.RequestHeaders, "request_headers", redacted)
 	redacted = redactor.Headers(r.ResponseHeaders, "response_headers", redacted)
@@ -168,10 +165,17 @@ func plainSegment(segment string) string {
 	return segment
 }
 
-// placeProject puts the project where it belongs: a name that only the request
+// placeProject puts the project where it belongs: that of an identity which somebody
+// vouches for is the call's. A name that only the request
 // vouches for, and that the component did not let in, or has not judged, is a
 // claim, so that strangers cannot write into the log of a tenant.
 func (s *seen) placeProject(r *record.Record) {
+	if s.rules.IdentityProject {
+		if s.who.AuthVerified {
+			r.Project = redact.Cut(s.who.Project, MaxName)
+		}
+		return
+	}
 	project := redact.Cut(s.facts.Project, MaxName)
 	judged := r.StatusSource == "" && r.Status != 0 && r.Status != statusClientLeft
 	refused := r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden || r.Status == http.StatusNotFound
@@ -180,19 +184,6 @@ func (s *seen) placeProject(r *record.Record) {
 	} else {
 		r.ClaimedProject = project
 	}
-}
-
-// claimed returns what the client says of itself: the claims of a bearer JWT
-// that nobody has verified.
-func claimed(headers record.Headers) record.Actor {
-	for _, name := range [...]string{"Authorization", "X-Auth-Token"} {
-		if token := headers.Get(name); token != "" {
-			if actor, ok := identity.FromBearer(token); ok {
-				return actor
-			}
-		}
-	}
-	return record.Actor{}
 }
 
 // typeName names the type of what was panicked with, and never its value.

@@ -109,11 +109,16 @@ func checkTimes(claims jwt.MapClaims) error {
 }
 
 // timeOf returns a time that checkTimes let pass, for messages.
-func timeOf(value any) string {
+func timeOf(value any) string { return unixOf(value).UTC().Format(time.RFC3339) }
+
+func unixOf(value any) time.Time {
 	number, _ := value.(json.Number)
 	n, _ := number.Int64()
-	return time.Unix(n, 0).UTC().Format(time.RFC3339)
+	return time.Unix(n, 0)
 }
+
+// expiry is when claims that were checked end.
+func expiry(claims map[string]any) time.Time { return unixOf(claims["exp"]) }
 
 // has reports whether a claim equals value or is a list that contains it.
 func has(claim any, value string) bool {
@@ -157,6 +162,16 @@ func actorOf(claims jwt.MapClaims) record.Actor {
 		}
 	}
 	return a
+}
+
+// projectOf is the project that checked claims name: project_id or project, a text.
+func projectOf(claims map[string]any) string {
+	for _, name := range []string{"project_id", "project"} {
+		if s, ok := claims[name].(string); ok && clean(s) != "" {
+			return s
+		}
+	}
+	return ""
 }
 
 // quote shows a claim in a message, cut where it is long.

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -41,6 +42,14 @@ type key struct {
 }
 
 type keySet []key
+
+// keySource is where keys come from.
+type keySource interface {
+	// keys returns those that may have signed a token of that key id, which may be
+	// "", and algorithm. It waits for the network only if p is Wait; with Probe it
+	// fails with errPending where it would have to.
+	keys(ctx context.Context, id, algorithm string, p Patience) ([]jwt.VerificationKey, error)
+}
 
 // loadKeys reads the one source of keys in c.
 func loadKeys(c *VerifierConfig) (keySet, error) {
@@ -90,6 +99,12 @@ func pemKey(data []byte) (keySet, error) {
 }
 
 func jwksKeys(data []byte) (keySet, error) {
+	return eachKey(data, func(_ int, err error) error { return err })
+}
+
+// eachKey reads a key set. A key that is no good is told to bad, which says whether
+// the others count all the same.
+func eachKey(data []byte, bad func(number int, err error) error) (keySet, error) {
 	if len(data) > maxJWKSLen {
 		return nil, fmt.Errorf("key set has %d bytes, want %d at most", len(data), maxJWKSLen)
 	}
@@ -106,7 +121,10 @@ func jwksKeys(data []byte) (keySet, error) {
 	for i, raw := range set.Keys {
 		k, err := jwk(raw)
 		if err != nil {
-			return nil, fmt.Errorf("key %d of the key set: %w", i+1, err)
+			err = bad(i+1, fmt.Errorf("key %d of the key set: %w", i+1, err))
+		}
+		if err != nil {
+			return nil, err
 		}
 		keys = append(keys, k...)
 	}
@@ -231,25 +249,31 @@ type keyError struct{ reason string }
 
 func (e *keyError) Error() string { return e.reason }
 
-// find returns the keys that may have signed t: those of its algorithm, and of
-// its key id where it has one. Whatever else its header says of keys (jwk, jku,
-// x5c, x5u) is not looked at.
-func (s keySet) find(t *jwt.Token) (any, error) {
+// wantedKey returns the key id that a token names, "" where it names none. Whatever
+// else its header says of keys (jwk, jku, x5c, x5u) is not looked at.
+func wantedKey(t *jwt.Token) (string, error) {
 	if _, ok := t.Header["crit"]; ok {
-		return nil, &keyError{"token has critical header parameters (crit), and none is understood here"}
+		return "", &keyError{"token has critical header parameters (crit), and none is understood here"}
 	}
 	id, isString := t.Header["kid"].(string)
 	if _, ok := t.Header["kid"]; ok && !isString {
-		return nil, &keyError{"key id (kid) of the token is not a string"}
+		return "", &keyError{"key id (kid) of the token is not a string"}
 	}
-	var found jwt.VerificationKeySet
+	return id, nil
+}
+
+// find returns the keys that may have signed a token: those of its algorithm, and
+// of its key id where it has one.
+func (s keySet) find(id, algorithm string) (found []jwt.VerificationKey) {
 	for _, k := range s {
-		if slices.Contains(k.algorithms, t.Method.Alg()) && (id == "" || k.id == "" || k.id == id) {
-			found.Keys = append(found.Keys, k.public)
+		if slices.Contains(k.algorithms, algorithm) && (id == "" || k.id == "" || k.id == id) {
+			found = append(found, k.public)
 		}
 	}
-	if len(found.Keys) == 0 {
-		return nil, &keyError{"no key that is known here has the key id (kid) and algorithm of the token"}
-	}
-	return found, nil
+	return found
+}
+
+// keys implements keySource.
+func (s keySet) keys(_ context.Context, id, algorithm string, _ Patience) ([]jwt.VerificationKey, error) {
+	return s.find(id, algorithm), nil
 }

@@ -28,6 +28,8 @@ type VerifierConfig struct {
 	// JWKS is a JSON Web Key Set (RFC 7517) of such keys. Keys for encryption
 	// and of kinds that no algorithm here uses are passed over.
 	JWKS []byte
+	// Remote are the keys that the issuer publishes.
+	Remote *RemoteKeys
 	// Key is the gateway's own.
 	Key ed25519.PublicKey
 
@@ -55,24 +57,32 @@ type Requirement struct{ Claim, Value string }
 
 // Verifier checks tokens. It may be used from many goroutines.
 type Verifier struct {
-	keys    keySet
-	parser  *jwt.Parser
-	accepts string // what the parser accepts, for error messages
+	source  keySource
+	options []jwt.ParserOption // but for the time
+	accepts string             // what the parser accepts, for error messages
 	config  VerifierConfig
+	good    *cache[Identity] // by token id: those whose signature was checked of late
 }
+
+// goodFor is how long a token that was found good is taken to be so without
+// checking its signature again.
+const goodFor = time.Minute
+
+// maxGood is how many such tokens are remembered.
+const maxGood = 10_000
 
 // Check returns what is wrong with c as far as that can be told without looking at
 // the keys: of these only those count that are not nil.
 func (c *VerifierConfig) Check() error {
 	given := 0
-	for _, is := range []bool{c.HMACSecret != nil, c.PublicKeyPEM != nil, c.JWKS != nil, c.Key != nil} {
+	for _, is := range []bool{c.HMACSecret != nil, c.PublicKeyPEM != nil, c.JWKS != nil, c.Remote != nil, c.Key != nil} {
 		if is {
 			given++
 		}
 	}
 	switch {
 	case given != 1:
-		return fmt.Errorf("%d keys are given: want one of hmac_secret, public_key and jwks_file", given)
+		return fmt.Errorf("%d keys are given: want one of jwks_url, jwks_file, public_key and hmac_secret", given)
 	case c.AnyAudience && len(c.Audience) > 0:
 		return errors.New("audience is both a list and any: want one of them")
 	case !c.AnyAudience && len(c.Audience) == 0:
@@ -103,23 +113,29 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	keys, err := loadKeys(&c)
-	if err != nil {
-		return nil, err
+	var source keySource = c.Remote
+	accepted := algorithms[:4]
+	if len(c.Algorithms) > 0 {
+		accepted = c.Algorithms
 	}
-	algorithms, err := keys.accept(c.Algorithms)
-	if err != nil {
-		return nil, err
+	if c.Remote == nil {
+		set, err := loadKeys(&c)
+		if err != nil {
+			return nil, err
+		}
+		if accepted, err = set.accept(c.Algorithms); err != nil {
+			return nil, err
+		}
+		source = set
 	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	options := []jwt.ParserOption{
-		jwt.WithValidMethods(algorithms),
+		jwt.WithValidMethods(accepted),
 		jwt.WithExpirationRequired(),
 		jwt.WithIssuedAt(),
 		jwt.WithLeeway(c.Leeway),
-		jwt.WithTimeFunc(c.Now),
 		jwt.WithStrictDecoding(),
 		jwt.WithJSONNumber(),
 	}
@@ -129,19 +145,61 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 	if !c.AnyAudience {
 		options = append(options, jwt.WithAudience(c.Audience...))
 	}
-	return &Verifier{keys, jwt.NewParser(options...), strings.Join(algorithms, ", "), c}, nil
+	return &Verifier{
+		source: source, options: slices.Clip(options), accepts: strings.Join(accepted, ", "), config: c,
+		good: newCache[Identity](maxGood, c.Now),
+	}, nil
 }
 
 // Verify returns who the token speaks for and all of its claims, decoded as
 // encoding/json does with numbers as [json.Number]. The error says what is
 // wrong with a token that is refused, in words fit for a log and for whoever
 // sent it; nothing of a token stands in it before its signature was found good.
-func (v *Verifier) Verify(_ context.Context, token string) (record.Actor, map[string]any, error) {
+//
+// Where the keys cannot be had the error is [ErrKeysUnavailable]: nothing is said
+// of the token then.
+func (v *Verifier) Verify(ctx context.Context, token string) (record.Actor, map[string]any, error) {
+	return v.verify(ctx, token, v.config.Now(), Wait)
+}
+
+// who returns whom a token speaks for that came with a call at that time.
+func (v *Verifier) who(ctx context.Context, t Token, at time.Time, p Patience) (id Identity, pending bool) {
+	if id, ok := v.good.get(t.ID); ok {
+		return id, false
+	}
+	actor, claims, err := v.verify(ctx, t.Raw, at, p)
+	if err != nil {
+		return Identity{}, errors.Is(err, errPending)
+	}
+	id = Identity{Actor: actor, Project: projectOf(claims)}
+	// Where the token ends soon it is checked anew: the next call may be too late.
+	if until := v.config.Now().Add(goodFor); expiry(claims).After(until) {
+		v.good.put(t.ID, id, until)
+	}
+	return id, false
+}
+
+// verify checks a token as it was worth at a time.
+func (v *Verifier) verify(ctx context.Context, token string, at time.Time, p Patience) (record.Actor, map[string]any, error) {
 	if err := checkForm(token); err != nil {
 		return record.Actor{}, nil, err
 	}
 	claims := jwt.MapClaims{}
-	_, err := v.parser.ParseWithClaims(token, claims, v.keys.find)
+	parser := jwt.NewParser(append(v.options, jwt.WithTimeFunc(func() time.Time { return at }))...)
+	_, err := parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
+		id, err := wantedKey(t)
+		if err != nil {
+			return nil, err
+		}
+		found, err := v.source.keys(ctx, id, t.Method.Alg(), p)
+		if err != nil {
+			return nil, err
+		}
+		if len(found) == 0 {
+			return nil, &keyError{"no key that is known here has the key id (kid) and algorithm of the token"}
+		}
+		return jwt.VerificationKeySet{Keys: found}, nil
+	})
 	if err == nil || errors.Is(err, jwt.ErrTokenInvalidClaims) {
 		// The signature is good. Times are looked at first: the library takes
 		// numbers that are no times.
@@ -164,6 +222,10 @@ func (v *Verifier) Verify(_ context.Context, token string) (record.Actor, map[st
 func (v *Verifier) explain(err error, claims jwt.MapClaims) error {
 	var refused *keyError
 	switch {
+	case errors.Is(err, errPending):
+		return errPending
+	case errors.Is(err, ErrKeysUnavailable):
+		return ErrKeysUnavailable
 	case errors.As(err, &refused):
 		return refused
 	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing) && claims["exp"] == nil:

@@ -1,0 +1,228 @@
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/auditgate/auditgate/record"
+)
+
+// MaxLesson is how much of a body a lesson reads, in bytes: what stands behind it
+// is not found.
+const MaxLesson = 64 << 10
+
+// MaxLessons is how many lessons one capture may have.
+const MaxLessons = 64
+
+// Lesson says what calls of one kind teach, once they were answered with a 2xx. Its
+// fields but for the first two are placeholders, which are read before redaction:
+//
+//	{audit.res.header.<name>}  {audit.res.json.<pointer>}
+//	{audit.req.header.<name>}  {audit.req.json.<pointer>}  {audit.req.form.<name>}
+//
+// There are three kinds. With Token it teaches who holds a token, and needs UserID
+// or UserName; with Forget that a token has ended; with neither what the user of
+// that UserID is called.
+type Lesson struct {
+	// Method and Path are those of the calls: "*" and :name in the path are any
+	// one segment, a last /* is the rest.
+	Method, Path string
+
+	Token, Forget    string
+	UserID, UserName string
+	UserEmail        string
+	UserRoles        string // a pointer in which * is every element of a list
+	Project          string
+	Expires          string // a time (RFC 3339), seconds from now, or seconds since 1970
+}
+
+// Lessons are the lessons of a capture, made ready. Nil are none.
+type Lessons struct{ all []lesson }
+
+type lesson struct {
+	method string
+	path   []string
+	fields [fieldCount]place
+	count  int
+}
+
+// The fields of a lesson.
+const (
+	fieldToken = iota
+	fieldForget
+	fieldUserID
+	fieldUserName
+	fieldUserEmail
+	fieldUserRoles
+	fieldProject
+	fieldExpires
+	fieldCount
+)
+
+// NewLessons returns lessons, or an error that says what is wrong with one.
+func NewLessons(list []Lesson) (*Lessons, error) {
+	if len(list) > MaxLessons {
+		return nil, fmt.Errorf("%d lessons: want %d at most", len(list), MaxLessons)
+	}
+	all := new(Lessons)
+	for i := range list {
+		l, err := list[i].ready()
+		if err != nil {
+			return nil, err
+		}
+		all.all = append(all.all, l)
+	}
+	return all, nil
+}
+
+func (l *Lesson) ready() (ready lesson, err error) {
+	switch {
+	case l.Method == "" || !strings.HasPrefix(l.Path, "/"):
+		return ready, errors.New("want the method and the path of the calls that teach, as in `on POST /v3/auth/tokens`")
+	case l.Token != "" && l.Forget != "":
+		return ready, errors.New("token and forget do not go together: the one begins a token, the other ends it")
+	case l.Token != "" && l.UserID == "" && l.UserName == "":
+		return ready, errors.New("user_id is missing: nothing says who holds the token")
+	case l.Forget != "" && l.UserID+l.UserName+l.UserEmail+l.UserRoles+l.Project+l.Expires != "":
+		return ready, errors.New("forget stands alone: it only ends a token")
+	case l.Token == "" && l.Forget == "" && (l.UserID == "" || l.UserName+l.UserEmail == "" || l.UserRoles+l.Project+l.Expires != ""):
+		return ready, errors.New("token is missing; without it only a user's name and e-mail address can be learned, by user_id")
+	}
+	ready.method, ready.path = l.Method, strings.Split(l.Path[1:], "/")
+	for i, text := range [fieldCount]string{l.Token, l.Forget, l.UserID, l.UserName, l.UserEmail, l.UserRoles, l.Project, l.Expires} {
+		if text == "" {
+			continue
+		}
+		if ready.fields[i], err = parsePlace(text); err != nil {
+			return ready, err
+		}
+	}
+	return ready, nil
+}
+
+// Reads returns which bodies of a call are read by some lesson.
+func (l *Lessons) Reads(method, path string) (request, response bool) {
+	if l == nil {
+		return false, false
+	}
+	for i := range l.all {
+		if l.all[i].fits(method, path) {
+			for _, f := range l.all[i].fields {
+				request = request || f.from == requestJSON || f.from == requestForm
+				response = response || f.from == responseJSON
+			}
+		}
+	}
+	return request, response
+}
+
+// Fit reports whether some lesson is about a call.
+func (l *Lessons) Fit(method, path string) bool {
+	return l != nil && slices.ContainsFunc(l.all, func(l lesson) bool { return l.fits(method, path) })
+}
+
+// fits reports whether a call, its path as the client sent it, is of the kind.
+func (l *lesson) fits(method, path string) bool {
+	if l.method != "*" && l.method != method || !strings.HasPrefix(path, "/") {
+		return false
+	}
+	rest, more := path[1:], true
+	for i, want := range l.path {
+		if want == "*" && i == len(l.path)-1 {
+			return more
+		}
+		if !more {
+			return false
+		}
+		var segment string
+		segment, rest, more = strings.Cut(rest, "/")
+		switch {
+		case want == "*", strings.HasPrefix(want, ":"):
+			if segment == "" {
+				return false
+			}
+		case segment != want:
+			if plain, err := url.PathUnescape(segment); err != nil || plain != want {
+				return false
+			}
+		}
+	}
+	return !more
+}
+
+// Passed is a call that has passed, as lessons read it.
+type Passed struct {
+	Method, Path                    string // as the client sent them
+	RequestHeaders, ResponseHeaders record.Headers
+	// RequestBody and ResponseBody are decoded, and as much of the bodies as is
+	// there.
+	RequestBody, ResponseBody []byte
+}
+
+// Teach writes into b what a call teaches, which was answered with a 2xx. id makes
+// a token its ID.
+func (l *Lessons) Teach(p *Passed, id func(token string) string, b *Book) {
+	if l == nil {
+		return
+	}
+	for i := range l.all {
+		if l.all[i].fits(p.Method, p.Path) {
+			l.all[i].teach(p, id, b)
+		}
+	}
+}
+
+func (l *lesson) teach(p *Passed, id func(token string) string, b *Book) {
+	read := func(field int) string { return clean(l.fields[field].one(p)) }
+	if token := l.fields[fieldForget].one(p); token != "" {
+		b.Forget(id(token))
+		return
+	}
+	known := Known{UserID: read(fieldUserID), UserName: read(fieldUserName), UserEmail: read(fieldUserEmail)}
+	if l.fields[fieldToken].from == nowhere {
+		if known.UserName != "" || known.UserEmail != "" {
+			b.Know(known)
+		}
+		return
+	}
+	token := strings.TrimSpace(l.fields[fieldToken].one(p))
+	if token == "" || known.UserID == "" && known.UserName == "" {
+		return
+	}
+	learned := Learned{
+		ID: id(token), UserID: known.UserID, UserName: known.UserName, UserEmail: known.UserEmail,
+		Project: read(fieldProject), Expires: endOf(l.fields[fieldExpires].one(p), b.now()),
+	}
+	for _, role := range l.fields[fieldUserRoles].each(p) {
+		if role = clean(role); role != "" && len(learned.UserRoles) < MaxRoles {
+			learned.UserRoles = append(learned.UserRoles, role)
+		}
+	}
+	b.Learn(learned)
+}
+
+// endOf reads when a token ends: a time, or a number of seconds, which is from now
+// on where it is less than a billion, else since 1970. The zero time where it says
+// nothing that can be read.
+func endOf(text string, now time.Time) time.Time {
+	if seconds, err := strconv.ParseFloat(text, 64); err == nil {
+		switch {
+		case !(seconds > 0 && seconds < maxTime):
+			return time.Time{}
+		case seconds < 1e9:
+			return now.Add(time.Duration(seconds * float64(time.Second)))
+		}
+		return time.Unix(int64(seconds), 0)
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05"} { // the second is in UTC
+		if t, err := time.Parse(layout, text); err == nil {
+			return t
+		}
+	}
+	return time.Time{}
+}

@@ -1,0 +1,81 @@
+package capture
+
+import (
+	"bytes"
+	"log/slog"
+	"net/http"
+
+	"github.com/auditgate/auditgate/capture/decode"
+	"github.com/auditgate/auditgate/capture/identity"
+)
+
+// attend notes what the rules want to learn from the call.
+func (x *Exchange) attend() {
+	x.readsRequest, x.readsResponse = x.rules.Lessons.Reads(x.method, x.uri)
+}
+
+// attentive reports whether the call may still teach something.
+func (x *Exchange) attentive() bool { return x.rules.Lessons != nil && !x.taught }
+
+// teach lets others' tokens be known that this call tells of, if it was answered with
+// a 2xx. It runs on the request's goroutine, before the client has the last of the
+// answer, so that the next call is known already: last is what goes out next. What it
+// costs is a search in at most [identity.MaxLesson] bytes of each body, of such calls
+// alone. It may not fail.
+func (x *Exchange) teach(status int, last []byte) {
+	x.taught = true
+	if status < 200 || status > 299 || x.response.upgraded || !x.rules.Lessons.Fit(x.method, x.uri) {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			x.pipeline.log.Error("learning from a call panicked, nothing is learned of it",
+				slog.String("event_id", x.ID.String()), slog.String("type", typeName(v)))
+		}
+	}()
+	headers := x.response.headers
+	if headers == nil {
+		headers = copyHeaders(x.response.Header())
+	}
+	x.rules.Lessons.Teach(&identity.Passed{
+		Method: x.method, Path: x.uri, RequestHeaders: x.headers, ResponseHeaders: headers,
+		RequestBody:  x.uploaded().lesson(x.readsRequest, x.headers.Get("Content-Encoding"), nil),
+		ResponseBody: x.response.lesson(x.readsResponse, headers.Get("Content-Encoding"), last),
+	}, func(token string) string { return x.rules.Redactor.Value([]byte(token)) }, x.pipeline.book)
+}
+
+// teachAtEnd teaches what was not yet taught, and lets go of what was kept for that
+// alone.
+func (x *Exchange) teachAtEnd() {
+	if x.attentive() {
+		status := x.response.status
+		if status == 0 && x.ending.Err == nil && x.ending.Panic == nil {
+			status = http.StatusOK // which the server sends for a handler that wrote nothing
+		}
+		x.teach(status, nil)
+	}
+	if x.readsRequest || x.readsResponse {
+		x.readsRequest, x.readsResponse = false, false
+		x.aim()
+	}
+}
+
+// lesson returns the beginning of a body, decoded: of what was kept and of what comes
+// last.
+func (s *side) lesson(reads bool, coding string, last []byte) []byte {
+	if !reads {
+		return nil
+	}
+	s.mu.Lock()
+	wire := bytes.Clone(s.kept[:min(len(s.kept), identity.MaxLesson)]) // a transport may still add to it
+	whole := int64(len(s.kept)) == s.size
+	s.mu.Unlock()
+	if whole {
+		wire = append(wire, last[:min(len(last), identity.MaxLesson-len(wire))]...)
+	}
+	plain, _, err := decode.Body(coding, wire, decodedRoom)
+	if err != nil {
+		return nil
+	}
+	return plain
+}

@@ -1,0 +1,134 @@
+package capture_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/auditgate/auditgate/capture/identity"
+	"github.com/auditgate/auditgate/record"
+)
+
+func TestTokenIDIsTheHashThatStandsForTheToken(t *testing.T) {
+	long := strings.Repeat("x", 12<<10) // longer than what is kept of a header
+	for name, tc := range map[string]struct{ header, value, token string }{
+		"bearer":                {"Authorization", "Bearer opaque", "opaque"},
+		"Keystone's":            {"X-Auth-Token", "gAAAA", "gAAAA"},
+		"long":                  {"X-Auth-Token", long, long},
+		"none":                  {"X-Other", "x", ""},
+		"another scheme":        {"Authorization", "Basic YTpi", ""},
+		"what the call is over": {"X-Subject-Token", "gAAAA", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGateway(t, func(http.ResponseWriter, *http.Request) error { return nil }, nil)
+			g.Start()
+			g.call(t, "GET", "/", nil, tc.header, tc.value)
+			r, want := g.settled(t), ""
+			if tc.token != "" {
+				want = g.rules.Redactor.Value([]byte(tc.token))
+			}
+			if r.TokenID != want || r.Known() {
+				t.Errorf("token id %q, want %q; actor %+v", r.TokenID, want, r.Actor)
+			}
+			if shown := r.RequestHeaders.Get(tc.header); want != "" && len(tc.value) < 1<<10 && shown != want {
+				t.Errorf("the header shows %q, and the token's id is %q", shown, want)
+			}
+		})
+	}
+}
+
+// asking is a method that has to ask over the network, which takes until release.
+func asking(release <-chan struct{}, who identity.Identity) identity.Method {
+	return func(ctx context.Context, _ *identity.Evidence, p identity.Patience) (identity.Identity, bool) {
+		switch p {
+		case identity.Probe:
+			return identity.Identity{}, true
+		case identity.Wait:
+			select {
+			case <-release:
+				return who, false
+			case <-ctx.Done():
+			}
+		}
+		return identity.Identity{}, false
+	}
+}
+
+func TestProjectIsThatOfWhoeverIsKnown(t *testing.T) {
+	verified := identity.Identity{Actor: record.Actor{UserID: "u", AuthMethod: "jwt", AuthVerified: true}, Project: "p"}
+	claimed := verified
+	claimed.AuthVerified = false
+	for name, tc := range map[string]struct {
+		who  identity.Identity
+		says bool // the capture says itself what the project is
+		want string
+	}{
+		"verified":          {verified, false, "p"},
+		"a claim":           {claimed, false, ""},
+		"the capture's own": {verified, true, "own"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGateway(t, func(w http.ResponseWriter, _ *http.Request) error {
+				w.WriteHeader(http.StatusForbidden) // which says nothing against a project that is vouched for
+				return nil
+			}, nil)
+			done := make(chan struct{})
+			close(done)
+			g.rules.Identity, g.rules.IdentityProject = identity.Methods{asking(done, tc.who)}, !tc.says
+			if tc.says {
+				g.facts.Project, g.facts.ProjectVerified = "own", true
+			}
+			g.Start()
+			g.call(t, "GET", "/", nil)
+			if r := g.settled(t); r.Project != tc.want || r.ClaimedProject != "" || r.UserID != "u" {
+				t.Errorf("project %q, claimed %q, user %q", r.Project, r.ClaimedProject, r.UserID)
+			}
+		})
+	}
+}
+
+// Those who are asked do not answer: neither calls nor workers wait for them.
+func TestCallsDoNotWaitForWhoeverIsAsked(t *testing.T) {
+	g := newGateway(t, func(_ http.ResponseWriter, r *http.Request) error { _, err := io.Copy(io.Discard, r.Body); return err }, nil)
+	release := make(chan struct{})
+	g.rules.Identity = identity.Methods{asking(release, identity.Identity{Actor: record.Actor{UserID: "u"}})}
+	g.Start()
+	const calls = 100
+	for range calls {
+		if res, body := g.call(t, "GET", "/", nil); res == nil {
+			t.Fatal(body)
+		}
+	}
+	recorded := func(n int) {
+		t.Helper()
+		for range 5000 {
+			g.mu.Lock()
+			got := len(g.records)
+			g.mu.Unlock()
+			if got == n {
+				return
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+		t.Fatalf("%d records have not come", n)
+	}
+	const asked = 64
+	recorded(calls - asked) // who finds no place to wait is recorded without the answer
+	close(release)
+	recorded(calls)
+	known := 0
+	g.mu.Lock()
+	for _, r := range g.records {
+		if r.Known() {
+			known++
+		}
+	}
+	g.mu.Unlock()
+	g.Server.Close()
+	if err := g.pipeline.Close(t.Context()); err != nil || known != asked {
+		t.Errorf("%d of %d calls have their user, want %d; %v", known, calls, asked, err)
+	}
+}
