@@ -27,9 +27,11 @@ Works with the records of Auditgate, the audit gateway:
   auditgate audit rotate-key    makes a new redaction key
   auditgate audit redact-hash   tells what stands for a secret in the records
   auditgate audit explain       says what is recorded of a call, and why
+  auditgate audit backup        saves the records and keys of a running gateway
+  auditgate audit restore       makes a store of a backup
 `,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(tokenCommand(), rotateCommand(), hashCommand(), explainCommand())
+			cmd.AddCommand(tokenCommand(), rotateCommand(), hashCommand(), explainCommand(), backupCommand(), restoreCommand())
 		},
 	})
 }

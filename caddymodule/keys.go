@@ -76,7 +76,7 @@ func loadKeys(dir string) (*keys, error) {
 	if k.old, k.since, k.unread, err = loadOldKeys(dir, k.redaction); err != nil {
 		return nil, err
 	}
-	err = keyFile(filepath.Join(dir, "signing.pem"), func() ([]byte, error) {
+	err = keyFile(filepath.Join(dir, signingFile), func() ([]byte, error) {
 		_, private, err := ed25519.GenerateKey(rand.Reader)
 		if err != nil {
 			return nil, err
@@ -105,8 +105,11 @@ func loadKeys(dir string) (*keys, error) {
 	return &k, nil
 }
 
-// redactionFile is the name of the current redaction key.
-const redactionFile = "redaction.key"
+// The names of the current keys.
+const (
+	redactionFile = "redaction.key"
+	signingFile   = "signing.pem"
+)
 
 // newRedactionKey returns the content of a file with a new key.
 func newRedactionKey() ([]byte, error) {

@@ -57,9 +57,8 @@ type calls struct {
 	mapped  *disk.Map
 }
 
-// createCalls replaces the calls file in dir. The new one is on stable storage
-// when it returns.
-func createCalls(dir string, boot uuid.UUID, now time.Time, sequence uint64) (*calls, error) {
+// newCalls is the content of a calls file that no source is in.
+func newCalls(boot uuid.UUID, now time.Time, sequence uint64) []byte {
 	data := make([]byte, callsSize)
 	copy(data, callsMagic)
 	data[7] = callsFormat
@@ -69,7 +68,13 @@ func createCalls(dir string, boot uuid.UUID, now time.Time, sequence uint64) (*c
 	binary.NativeEndian.PutUint64(data[40:], uint64(now.UnixMicro()))
 	binary.NativeEndian.PutUint32(data[48:], crc32.Checksum(data[:48], castagnoli))
 	binary.NativeEndian.PutUint64(data[56:], sequence)
+	return data
+}
 
+// createCalls replaces the calls file in dir. The new one is on stable storage
+// when it returns.
+func createCalls(dir string, boot uuid.UUID, now time.Time, sequence uint64) (*calls, error) {
+	data := newCalls(boot, now, sequence)
 	path := filepath.Join(dir, callsName)
 	f, err := disk.OpenFile(path+".tmp", os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {

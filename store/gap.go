@@ -18,6 +18,9 @@ const (
 	ReasonPowerCut = "power cut"
 	// ReasonShutdown: the calls were in flight when the store was closed.
 	ReasonShutdown = "shutdown"
+	// ReasonRestored: the store is one from a backup. Which calls there were after that
+	// is not known here.
+	ReasonRestored = "restored"
 	// ReasonDamage: records were stored and cannot be read any more. They are of
 	// any source; the gap's own is [record.Self].
 	ReasonDamage = "damage"

@@ -50,6 +50,9 @@ type JournalOptions struct {
 	// Since is when the call of the newest of these began: where files are damaged
 	// beyond reading, what was in them is later. Zero where it is unknown.
 	Since time.Time
+	// Restored is when the backup was taken that the files come from, zero for none:
+	// what came after is then a gap of unknown count.
+	Restored time.Time
 	// Log is told what an operator should know; err is nil where nothing is
 	// wrong. Default: nobody is told.
 	Log func(msg string, err error)

@@ -39,6 +39,10 @@ func openJournal(dir string, o JournalOptions) (_ *Journal, err error) {
 	}
 	open, unsettled := old.entries(run)
 	gaps := old.gaps(run, runErr, open, unsettled, now)
+	if !o.Restored.IsZero() { // calls that were in flight then may have no begin entry
+		g := record.Gap{CountUnknown: true, Reason: ReasonRestored}
+		gaps = append(gaps, foundGap(record.Self, o.Restored.Add(-announceTime), now, g))
+	}
 
 	boot := uuid.New()
 	h := header{first: max(old.last, o.After) + 1, begun: now, node: o.Node, boot: boot.String()}

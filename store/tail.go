@@ -73,6 +73,7 @@ type tail struct {
 	mu     sync.Mutex
 	sealed []*Sealed // oldest first
 	active *file
+	end    int64   // where the frames of active end
 	size   int64   // bytes of active on disk
 	runs   [][]Row // of all sealed files
 	gaps   [][]Row
@@ -81,7 +82,7 @@ type tail struct {
 // newTail begins with files of earlier runs, of which those with rows are
 // sealed, and the active one.
 func newTail(files []*file, active *file) *tail {
-	t := &tail{active: active, size: active.limit}
+	t := &tail{active: active, end: active.end, size: active.limit}
 	for _, f := range files {
 		if f.hasRows() {
 			t.sealed = append(t.sealed, newSealed(f))
@@ -99,7 +100,7 @@ func (t *tail) add(run, gaps []Row, last uint64) {
 	defer t.mu.Unlock()
 	f := t.active
 	f.runs, f.gaps, f.last = addRun(f.runs, run), append(f.gaps, gaps...), last
-	t.size = max(t.size, f.end)
+	t.end, t.size = f.end, max(t.size, f.end)
 	t.publish()
 	t.sequence.Store(last)
 }
@@ -114,7 +115,7 @@ func (t *tail) turn(next *file) (sealed bool) {
 	} else {
 		t.active.discard()
 	}
-	t.active, t.size = next, next.limit
+	t.active, t.end, t.size = next, next.end, next.limit
 	t.sort()
 	return sealed
 }

@@ -71,10 +71,7 @@ func TestEncryptedStoreHasNoWordInClear(t *testing.T) {
 	e := storetest.Entry(planted(record.NewID()))
 	storetest.Add(t, s, e)
 	clear("packed and in the journal")
-	copied := t.TempDir() // as a kill leaves it
-	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
-		t.Fatal(err)
-	}
+	copied := copyOpen(t, dir)
 	storetest.Close(t, s)
 	clear("closed")
 
@@ -105,10 +102,7 @@ func TestMissingKeyIsToldAndChangesNothing(t *testing.T) {
 			if pack {
 				storetest.Close(t, s)
 			} else {
-				copied := t.TempDir()
-				if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
-					t.Fatal(err)
-				}
+				copied := copyOpen(t, dir)
 				storetest.Close(t, s)
 				dir = copied
 			}
@@ -229,14 +223,32 @@ func files(t testing.TB, dir string) map[string][]byte {
 	t.Helper()
 	all := make(map[string][]byte)
 	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
+		if err == nil && !e.IsDir() {
+			all[path], err = os.ReadFile(filepath.Join(dir, path))
 		}
-		all[path], err = os.ReadFile(filepath.Join(dir, path))
+		if errors.Is(err, fs.ErrNotExist) { // replaced meanwhile
+			delete(all, path)
+			return nil
+		}
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// copyOpen copies a store that is open, as a kill leaves it.
+func copyOpen(t testing.TB, dir string) string {
+	t.Helper()
+	for {
+		copied := t.TempDir()
+		err := os.CopyFS(copied, os.DirFS(dir))
+		if err == nil {
+			return copied
+		}
+		if !errors.Is(err, fs.ErrNotExist) { // else a small file was replaced meanwhile
+			t.Fatal(err)
+		}
+	}
 }

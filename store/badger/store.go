@@ -88,6 +88,10 @@ func open(o Options, room func() error) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, root.close())
 	}
+	restored, err := root.restored()
+	if err != nil {
+		return nil, errors.Join(err, root.close())
+	}
 	memory, err := readMemory(filepath.Join(o.Path, retentionFile), o.Log)
 	if err != nil {
 		return nil, errors.Join(err, root.close())
@@ -100,11 +104,17 @@ func open(o Options, room func() error) (*Store, error) {
 		After:      max(segments.last(), memory.sequence()),
 		Keys:       o.Keys,
 		Since:      segments.newest(),
+		Restored:   restored,
 		Log:        o.Log,
 		Now:        o.Now,
 	})
 	if err != nil {
 		return nil, errors.Join(err, root.close())
+	}
+	if !restored.IsZero() {
+		if err := root.forgetRestored(); err != nil { // then the next start writes the same gap
+			o.Log("noting that the store was opened after a restore", err)
+		}
 	}
 	for _, id := range o.Keys.Old() {
 		if !segments.need(id) && !journal.Needs(id) {

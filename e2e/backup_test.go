@@ -1,0 +1,133 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/auditgate/auditgate/record"
+)
+
+// The drill of docs/backup.md: a backup under traffic, a restore to another place with
+// the keys, and a gateway that goes on there. Everything that was listed before the
+// backup began is there, and tokens and hashes are as they were.
+func TestBackupUnderTrafficIsRestored(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte(`{"path": "` + r.URL.Path + `"}`))
+	}))
+	defer upstream.Close()
+	g := startGateway(t, upstream.Listener.Addr().String())
+	for range 20 {
+		g.open(t.Context(), http.MethodPost, "/before", "", strings.NewReader(`{"password": "x1y2z3w4"}`)).Body.Close()
+	}
+	g.open(t.Context(), http.MethodGet, "/last", "last", nil).Body.Close()
+	g.recordOf("last")
+	before := g.all()
+	hashes := g.hashes("x1y2z3w4")
+
+	load := startLoad(g, 4, true)
+	g.breakOffBackup()
+	file := filepath.Join(g.dir, "backup.tar")
+	var out []byte
+	var err error
+	wait(t, "the broken off backup has ended", func() bool {
+		out, err = g.command("audit", "backup", "--address", "unix/"+g.dir+"/admin", file).CombinedOutput()
+		return !strings.Contains(string(out), "is being made already")
+	})
+	load.end()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if entries, err := filepath.Glob(file + ".*"); err != nil || len(entries) != 0 {
+		t.Errorf("beside the backup there are %q, %v", entries, err)
+	}
+	for _, cmd := range [][]string{
+		{"audit", "restore", file, g.dir + "/store"}, // in use
+		{"audit", "restore", "--keys", g.dir + "/keys", file, g.dir + "/new"},
+	} {
+		if out, err := g.command(cmd...).CombinedOutput(); err == nil || !strings.Contains(string(out), "not empty") {
+			t.Errorf("%q: %v, want a refusal:\n%s", cmd, err, out)
+		}
+	}
+	g.refuseDamaged(file)
+	g.stop()
+
+	if out, err := g.command("audit", "restore", "--keys", g.dir+"/keys2", file, g.dir+"/store2").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	g.replace(g.dir+"/store\n", g.dir+"/store2\n")
+	g.replace(g.dir+"/keys\n", g.dir+"/keys2\n")
+	g.start()
+	after := byID(t, g.all())
+	for _, r := range before {
+		got := after[r.EventID.String()]
+		if got == nil || got.Node != r.Node || got.Sequence != r.Sequence || !bytes.Equal(got.RequestBody.Content, r.RequestBody.Content) {
+			t.Errorf("record %s, sequence %d of %s, is restored as %+v", r.EventID, r.Sequence, r.Node, got)
+		}
+	}
+	if again := g.hashes("x1y2z3w4"); len(hashes) == 0 || strings.Join(again, " ") != strings.Join(hashes, " ") {
+		t.Errorf("hashes are %q, were %q", again, hashes)
+	}
+	g.open(t.Context(), http.MethodGet, "/new", "new", nil).Body.Close()
+	if r := g.recordOf("new"); r.Node == before[0].Node || r.Sequence <= before[0].Sequence {
+		t.Errorf("a new record is of node %s, sequence %d; the backup was of %s", r.Node, r.Sequence, before[0].Node)
+	}
+	if gap := gapOf(g, "restored"); gap == nil {
+		t.Error("no gap says that the store was restored")
+	}
+}
+
+// gapOf returns the gap of that reason.
+func gapOf(g *gateway, reason string) *record.Record {
+	for _, r := range g.page(nil).Gaps {
+		if r.Gap != nil && r.Gap.Reason == reason {
+			return r
+		}
+	}
+	return nil
+}
+
+// breakOffBackup asks for a backup and leaves after its first bytes.
+func (g *gateway) breakOffBackup() {
+	g.t.Helper()
+	admin := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", g.dir+"/admin")
+	}}}
+	res, err := admin.Get("http://localhost/auditgate/backup")
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	_, _ = res.Body.Read(make([]byte, 100))
+	res.Body.Close()
+	admin.CloseIdleConnections()
+}
+
+// refuseDamaged restores backups that are cut and changed, of which nothing is left.
+func (g *gateway) refuseDamaged(file string) {
+	g.t.Helper()
+	good, err := os.ReadFile(file)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	changed := bytes.Clone(good)
+	changed[len(changed)/2] ^= 1
+	for name, data := range map[string][]byte{"cut": good[:len(good)/2], "changed": changed} {
+		bad := filepath.Join(g.dir, name+".tar")
+		if err := os.WriteFile(bad, data, 0o600); err != nil {
+			g.t.Fatal(err)
+		}
+		out, err := g.command("audit", "restore", bad, filepath.Join(g.dir, name)).CombinedOutput()
+		if err == nil {
+			g.t.Errorf("a backup that is %s was restored:\n%s", name, out)
+		}
+		if left, _ := filepath.Glob(filepath.Join(g.dir, name) + "*"); len(left) != 1 {
+			g.t.Errorf("a backup that is %s left %q", name, left)
+		}
+	}
+}
