@@ -1,7 +1,9 @@
 package record
 
 import (
+	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -17,27 +19,56 @@ const MaxWordLen = 128
 // follows a backslash is a word both with and without the escape's letter. The word is
 // valid until do returns. It ends when do returns false.
 func EachWord(text []byte, do func(word []byte) bool) {
-	w := words{do: do}
+	// Most words are plain: they are handed on as they stand in text. What has
+	// capitals, escapes or more than ASCII is gathered rune by rune.
+	var w *words
 	for i := 0; i < len(text); {
-		r, size := rune(text[i]), 1
-		if r >= utf8.RuneSelf {
-			r, size = utf8.DecodeRune(text[i:])
+		start := i
+		for i < len(text) && kinds[text[i]] == plainByte {
+			i++
 		}
-		if r == '\\' && i+1 < len(text) {
-			n, ok := w.escape(text[i:])
-			if !ok {
-				return
+		if i == len(text) || kinds[text[i]] == otherByte {
+			if i > start && !do(text[start:min(i, start+MaxWordLen)]) {
+				break
 			}
-			i += n
+			i++
 			continue
 		}
-		if !w.add(r) {
-			return
+		if w == nil {
+			w = mixed.Get().(*words)
+			w.do = do
 		}
-		i += size
+		n, more := w.next(text[start:])
+		if !more {
+			break
+		}
+		i = start + n
 	}
-	w.end()
+	if w != nil {
+		*w = words{word: w.word[:0]}
+		mixed.Put(w)
+	}
 }
+
+// kinds are what a byte can be to [EachWord]: part of a word as it stands, the
+// end of a word, or something to look at closely.
+var kinds = func() (k [256]byte) {
+	for c := range k {
+		switch {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '_':
+			k[c] = plainByte
+		case c >= utf8.RuneSelf, 'A' <= c && c <= 'Z', c == '\\':
+			k[c] = mixedByte
+		}
+	}
+	return k
+}()
+
+const (
+	otherByte = iota
+	plainByte
+	mixedByte
+)
 
 // words gathers one word after the other.
 type words struct {
@@ -45,6 +76,29 @@ type words struct {
 	word    []byte
 	escaped int // how many bytes of word are the letter of an escape
 	long    bool
+}
+
+// mixed are those that nobody uses now.
+var mixed = sync.Pool{New: func() any { return new(words) }}
+
+// next gathers words up to where one has ended and none has begun. It returns how
+// far that is, and whether to go on.
+func (w *words) next(text []byte) (n int, more bool) {
+	for i := 0; i < len(text); {
+		r, size := rune(text[i]), 1
+		if r >= utf8.RuneSelf {
+			r, size = utf8.DecodeRune(text[i:])
+		}
+		if r == '\\' && i+1 < len(text) {
+			size, more = w.escape(text[i:])
+		} else {
+			more = w.add(r)
+		}
+		if i += size; !more || len(w.word) == 0 {
+			return i, more
+		}
+	}
+	return len(text), w.end()
 }
 
 // add takes the next rune, and reports whether to go on.
@@ -184,12 +238,9 @@ func (q *Query) MatchWords(r *Record) bool {
 	if len(q.Words) == 0 {
 		return true
 	}
-	missing := make(map[string]bool, len(q.Words))
-	for _, word := range q.Words {
-		missing[word] = true
-	}
+	missing := slices.Clone(q.Words)
 	EachWordOf(r, func(word []byte) bool {
-		delete(missing, string(word))
+		missing = slices.DeleteFunc(missing, func(asked string) bool { return asked == string(word) })
 		return len(missing) > 0
 	})
 	return len(missing) == 0
