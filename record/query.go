@@ -162,6 +162,9 @@ func ParsePattern(s string) Pattern {
 	return Pattern{strings.Split(s, "*")}
 }
 
+// IsZero reports whether the pattern matches everything.
+func (p Pattern) IsZero() bool { return len(p.parts) == 0 }
+
 // Match reports whether the pattern matches the beginning of s.
 func (p Pattern) Match(s string) bool {
 	for i, part := range p.parts {

@@ -195,9 +195,10 @@ func Words(text string) (list []string) {
 // and as what their percent-encoding stands for. It ends when do returns false.
 func EachWordOf(r *Record, do func(word []byte) bool) {
 	more := true
+	next := func(word []byte) bool { more = do(word); return more }
 	each := func(text []byte) {
 		if more {
-			EachWord(text, func(word []byte) bool { more = do(word); return more })
+			EachWord(text, next)
 		}
 	}
 	for _, part := range [...]string{r.URI, r.Query} {

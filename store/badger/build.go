@@ -59,7 +59,13 @@ type builder struct {
 	metadata, bodies []byte      // the sub-blocks that are being filled
 	newest           record.ID   // of that of metadata
 	previous         uint64      // sequence in it
+	records          int         // of that of metadata
 	frames           [2][][]byte // the finished ones, metadata and bodies
+	stored           record.Stored
+	columns          columnsBuilder
+	filters          filterBuilder
+	group            group
+	heads            []head // of blocks whose filters are still to be put
 }
 
 // add takes the next record, older than the one before it.
@@ -67,13 +73,21 @@ func (b *builder) add(in *input) error {
 	size := len(in.meta) + len(in.request) + len(in.response)
 	if h := &b.head; h.count > 0 && (h.count == blockRecords || b.raw+size > blockRaw ||
 		h.newest.Time().Sub(in.id.Time()) > blockSpan) {
-		if err := b.finish(); err != nil {
+		if err := b.finishBlock(); err != nil {
 			return err
 		}
+		if len(b.filters.tokens) >= groupTokens || len(b.filters.units) >= groupUnits {
+			if err := b.finishGroup(); err != nil {
+				return err
+			}
+		}
 	}
+	// Of what cannot be read the index has a part, or nothing: who reads it is told.
+	_ = b.stored.Set(in.meta)
 	h := &b.head
 	if h.count == 0 {
 		h.newest, h.first, h.last = in.id, in.sequence, in.sequence
+		h.unit = len(b.filters.units)
 	}
 	h.oldest = in.id
 	h.first, h.last = min(h.first, in.sequence), max(h.last, in.sequence)
@@ -107,33 +121,36 @@ func (b *builder) add(in *input) error {
 	}
 	b.metadata, b.previous = m, in.sequence
 	b.bodies = append(append(b.bodies, in.request...), in.response...)
+	b.records++
+	b.columns.add(in, &b.stored)
+	b.filters.add(&b.stored, in.request, in.response)
 	return nil
 }
 
 func (b *builder) cutMetadata() {
-	b.head.metadata = append(b.head.metadata, b.cut(kindMetadata, &b.metadata, b.newest))
+	s := b.cut(kindMetadata, &b.metadata)
+	s.newest, s.records = b.newest, b.records
+	b.head.metadata = append(b.head.metadata, s)
+	b.records = 0
+	b.filters.endUnit()
 }
 
 func (b *builder) cutBodies() {
-	b.head.bodies = append(b.head.bodies, b.cut(kindBodies, &b.bodies, record.ID{}))
+	b.head.bodies = append(b.head.bodies, b.cut(kindBodies, &b.bodies))
 }
 
 // cut compresses a sub-block and empties its buffer for the next.
-func (b *builder) cut(kind int, raw *[]byte, newest record.ID) sub {
+func (b *builder) cut(kind int, raw *[]byte) sub {
 	frame := encoder().EncodeAll(*raw, make([]byte, 0, len(*raw)/2))
 	frames := &b.frames[kind-kindMetadata]
 	*frames = append(*frames, frame)
-	s := sub{raw: len(*raw), stored: len(frame), newest: newest}
+	s := sub{raw: len(*raw), stored: len(frame)}
 	*raw = (*raw)[:0]
 	return s
 }
 
-// finish puts the block that is being built, its head last. Without records it
-// does nothing.
-func (b *builder) finish() error {
-	if b.head.count == 0 {
-		return nil
-	}
+// finishBlock puts the block that is being built, but for its head.
+func (b *builder) finishBlock() error {
 	b.cutMetadata()
 	if len(b.bodies) > 0 {
 		b.cutBodies()
@@ -144,23 +161,76 @@ func (b *builder) finish() error {
 	for i, frames := range b.frames {
 		for sub, frame := range frames {
 			content.Write(frame)
-			for piece := 0; len(frame) > 0; piece++ {
-				n := min(len(frame), pieceSize)
-				if err := b.put(key.entry(byte(kindMetadata+i), sub, piece), frame[:n]); err != nil {
-					return err
-				}
-				frame = frame[n:]
+			if err := b.putPieces(&key, byte(kindMetadata+i), sub, frame); err != nil {
+				return err
 			}
 		}
 		b.frames[i] = nil
 	}
 	b.head.content = content.Sum(nil)
-	data := b.head.append(nil)
-	if err := b.put(key.entry(kindHead, 0, 0), data); err != nil {
+	if err := b.columns.flush(func(entry int, raw []byte) error {
+		frame := encoder().EncodeAll(raw, nil)
+		b.head.columns[entry] = entrySize{uint32(len(raw)), uint32(len(frame))}
+		return b.putPieces(&key, kindColumns, entry, frame)
+	}); err != nil {
 		return err
 	}
-	b.head.digest = digestOf(key, data)
-	b.done(b.head.block)
+	if len(b.heads) == 0 {
+		b.group = group{newest: b.head.newest, first: b.head.first}
+	}
+	b.heads = append(b.heads, b.head)
 	b.head, b.raw = head{}, 0
 	return nil
+}
+
+// putPieces puts data in entries that Badger takes.
+func (b *builder) putPieces(key *blockKey, kind byte, number int, data []byte) error {
+	for piece := 0; len(data) > 0; piece++ {
+		n := min(len(data), pieceSize)
+		if err := b.put(key.entry(kind, number, piece), data[:n:n]); err != nil {
+			return err
+		}
+		data = data[n:]
+	}
+	return nil
+}
+
+// finishGroup puts the filters that the blocks so far share, and then their heads.
+// Their first records may be committed by then: without a head they are nothing.
+func (b *builder) finishGroup() error {
+	b.group.pages = b.filters.pageCount()
+	key := newBlockKey(b.group.newest, b.group.first)
+	if err := b.filters.flush(func(page int, data []byte) error {
+		return b.putPieces(&key, kindFilters, page, data)
+	}); err != nil {
+		return err
+	}
+	for i := range b.heads {
+		h := &b.heads[i]
+		h.filters, h.units = b.group, len(h.metadata)
+		key := h.key()
+		data := h.append(nil)
+		if err := b.put(key.entry(kindHead, 0, 0), data); err != nil {
+			return err
+		}
+		h.digest = digestOf(key, data)
+	}
+	for i := range b.heads {
+		b.done(b.heads[i].block)
+	}
+	b.heads = nil
+	return nil
+}
+
+// finish puts all that is left. Without records it does nothing.
+func (b *builder) finish() error {
+	if b.head.count > 0 {
+		if err := b.finishBlock(); err != nil {
+			return err
+		}
+	}
+	if len(b.heads) == 0 {
+		return nil
+	}
+	return b.finishGroup()
 }

@@ -26,6 +26,14 @@
 // which may be packed again. Age is measured by the clock, but not by one that has
 // just moved by more than a day.
 //
+// Each block has two indexes, written with it. Filters (of Bloom) know the words
+// and names, as ids and users, of the records of each sub-block of metadata: what
+// has not all that is asked for is not opened. Those of many blocks share pages, so
+// that a look-up reads one page for all of them. Columns know of each record what
+// other filters and summaries ask about. What both let through is decoded and
+// judged by the query itself, so they may be coarse, and blocks without them are
+// read whole.
+//
 // # On disk
 //
 // Format 1. Below the store's path, every directory with mode 0700:
@@ -60,19 +68,22 @@
 //
 // Numbers are big-endian. With the id inverted newer blocks sort first, so that
 // what is packed later does not overlap what Badger has written before. The
-// part is kind (1), sub-block (2) and piece (2); there are three kinds:
+// part is kind (1), sub-block (2) and piece (2); there are five kinds:
 //
 //	0  head      one entry, a protobuf message; the numbers are in head.go
 //	1  metadata  of some records, newest first, about 64 KiB before compression
 //	2  bodies    of the same records in the same order, about 64 KiB too; a
 //	             longer body has a sub-block to itself
+//	3  columns   of all records, newest first, in five entries: 0 places, 1 facts,
+//	             2 users, 3 addresses, 4 URIs; see columns.go
+//	4  filters   a page, for this block and some that follow it; see tokens.go
 //
-// A sub-block of kind 1 or 2 is one zstd frame with its checksum, cut into
-// pieces of 256 KiB. The head is committed last: where it is, all of it is. It has
-// the SHA-256 of all pieces, in the order of their keys. The digest of a block is the
-// SHA-256 of the 25 bytes that its keys have in common and its head; that of a
-// segment, in its manifest and in the record of its drop, is the SHA-256 of those of
-// its blocks, in the order of their keys, in hexadecimal.
+// What is of kind 1 to 3 is one zstd frame with its checksum. All but heads is cut
+// into pieces of 256 KiB. Heads are committed last: where one is, all of its block is. A
+// head has the SHA-256 of all pieces of kinds 1 and 2 of its block, in the order of
+// their keys. The digest of a block is the SHA-256 of the 25 bytes that its keys have
+// in common and its head; that of a segment, in its manifest and in the record of its
+// drop, is the SHA-256 of those of its blocks, in the order of their keys, in hexadecimal.
 //
 // Where there is a key the value of each entry is sealed ([store.Sealer]): for the
 // place "segment", a line end and the directory's name, about the entry's key; Badger's

@@ -3,6 +3,7 @@ package badger
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"time"
 
@@ -144,10 +145,114 @@ func CheckBlock(headData, metadata []byte) {
 	for r := (rows{rest: metadata}); ; {
 		p, ok, err := r.next()
 		if err != nil || !ok {
-			return
+			break
 		}
 		p.bodies.cut(metadata)
 	}
+	_ = eachUnit(metadata, func(unit int, filter []byte) { hasBits(filter, 77, wordProbes) })
+	if r, err := newColumnsReader(metadata, h.count); err == nil {
+		_, _ = r.places(headNewest)
+	}
+	if r, err := newColumnsReader(metadata, h.count); err == nil {
+		if c, err := r.column(); err == nil {
+			for _, value := range c.values {
+				setColumn(new(record.Record), columnUser, value)
+			}
+		}
+	}
+}
+
+// StripIndexes leaves of the blocks what stores had before there were columns and
+// filters. Nobody may have the store open.
+func StripIndexes(path string) (stripped int, err error) {
+	segments, err := readSegments(filepath.Join(path, segmentsDir), nil, 1, func() error { return nil }, func(string, error) {})
+	if err != nil {
+		return 0, err
+	}
+	for _, seg := range segments.list() {
+		if err := segments.use(seg, func(d *database) error {
+			return d.Update(func(txn *dgraph.Txn) error {
+				it := txn.NewIterator(dgraph.DefaultIteratorOptions)
+				defer it.Close()
+				for it.Rewind(); it.Valid(); it.Next() {
+					key := it.Item().KeyCopy(nil)
+					newest, first, kind, _ := parseKey(key)
+					switch kind {
+					case kindColumns, kindFilters:
+						stripped++
+						if err := txn.Delete(key); err != nil {
+							return err
+						}
+					case kindHead:
+						data, err := it.Item().ValueCopy(nil)
+						if err != nil {
+							return err
+						}
+						h, err := parseHead(newest, first, data)
+						if err != nil {
+							return err
+						}
+						h.columns, h.filters, h.unit = [entryCount]entrySize{}, group{}, 0
+						for i := range h.metadata {
+							h.metadata[i].records = 0
+						}
+						if err := txn.Set(key, h.append(nil)); err != nil {
+							return err
+						}
+					}
+				}
+				return nil
+			})
+		}); err != nil {
+			return 0, err
+		}
+	}
+	return stripped, segments.close(context.Background())
+}
+
+// PassedFilters puts words and names into the filters of units, as many each as
+// said, and returns how many of as many others pass for being in one.
+func PassedFilters(units, words, names int) (missed, passedWords, passedNames int, err error) {
+	var b filterBuilder
+	for u := range units {
+		for i := range words {
+			b.words.add(wordToken(fmt.Appendf(nil, "word %d of %d", i, u)))
+		}
+		for i := range names {
+			b.names.add(nameToken(ofUser, fmt.Appendf(nil, "name %d of %d", i, u)))
+		}
+		b.endUnit()
+	}
+	count := b.pageCount()
+	pages := make([][]byte, count)
+	if err := b.flush(func(page int, data []byte) error { pages[page] = data; return nil }); err != nil {
+		return 0, 0, 0, err
+	}
+	has := func(token uint64, probes, in int) (found bool) {
+		err = errors.Join(err, eachUnit(pages[pageOf(token, count)], func(unit int, filter []byte) {
+			found = found || unit == in && hasBits(filter, token, probes)
+		}))
+		return found
+	}
+	for u := range units {
+		for i := range words {
+			if !has(wordToken(fmt.Appendf(nil, "word %d of %d", i, u)), wordProbes, u) {
+				missed++
+			}
+			if has(wordToken(fmt.Appendf(nil, "other %d of %d", i, u)), wordProbes, u) {
+				passedWords++
+			}
+		}
+		for i := range names {
+			if !has(nameToken(ofUser, fmt.Appendf(nil, "name %d of %d", i, u)), nameWeight*wordProbes, u) {
+				missed++
+			}
+			if has(nameToken(ofTrace, fmt.Appendf(nil, "name %d of %d", i, u)), nameWeight*wordProbes, u) {
+				passedNames++
+			}
+		}
+	}
+	return missed, passedWords, passedNames, err
 }
 
 var headNewest = record.ID{0xff, 15: 0xff}

@@ -20,10 +20,12 @@ const (
 	headCount     protowire.Number = 3 // records
 	headNode      protowire.Number = 4
 	headBoot      protowire.Number = 5
-	headGapsUntil protowire.Number = 6 // end of the last gap's stretch, in microseconds of Unix time
-	headMetadata  protowire.Number = 7 // repeated message: 1 raw size, 2 stored size, 3 id of its newest record
-	headBodies    protowire.Number = 8 // repeated message: 1 raw size, 2 stored size
-	headContent   protowire.Number = 9 // SHA-256 of all other values of the block, in the order of their keys
+	headGapsUntil protowire.Number = 6  // end of the last gap's stretch, in microseconds of Unix time
+	headMetadata  protowire.Number = 7  // repeated message: 1 raw size, 2 stored size, 3 id of its newest record, 4 records
+	headBodies    protowire.Number = 8  // repeated message: 1 raw size, 2 stored size
+	headContent   protowire.Number = 9  // SHA-256 of the frames of metadata and bodies, in the order of their keys
+	headColumns   protowire.Number = 11 // repeated message, for each entry of columns: 1 raw size, 2 stored size
+	headFilters   protowire.Number = 10 // message: 1 id and 2 sequence in the key of the pages, 3 how many, 4 the block's first unit
 )
 
 // maxSub bounds what one sub-block may decompress to, in bytes: two bodies at
@@ -39,6 +41,23 @@ type block struct {
 	// digest is the SHA-256 of the keys' common part and the head, which has that
 	// of the rest.
 	digest [sha256.Size]byte
+
+	// What follows is zero in blocks of before there were columns and filters.
+	columns [entryCount]entrySize
+	filters group
+	unit    int // the first of the block's units in the group
+	units   int // as many as sub-blocks of metadata
+}
+
+// entrySize is that of an entry of columns, in bytes.
+type entrySize struct{ raw, stored uint32 }
+
+// group names the pages of filters that some blocks share: they stand in the keys
+// of the first of them.
+type group struct {
+	newest record.ID
+	first  uint64
+	pages  int
 }
 
 func (b *block) key() blockKey { return newBlockKey(b.newest, b.first) }
@@ -46,7 +65,9 @@ func (b *block) key() blockKey { return newBlockKey(b.newest, b.first) }
 // sub is one sub-block, as the head tells.
 type sub struct {
 	raw, stored int
-	newest      record.ID // of metadata alone
+	// These are of metadata alone; records is 0 in blocks without columns.
+	newest  record.ID
+	records int
 }
 
 // head is the directory of a block.
@@ -76,7 +97,8 @@ func (h *head) append(dst []byte) []byte {
 		number(headGapsUntil, uint64(h.gapsUntil.UnixMicro()))
 	}
 	for _, s := range h.metadata {
-		data(headMetadata, protowire.AppendBytes(protowire.AppendTag(s.appendSizes(nil), 3, protowire.BytesType), s.newest[:]))
+		m := protowire.AppendBytes(protowire.AppendTag(s.appendSizes(nil), 3, protowire.BytesType), s.newest[:])
+		data(headMetadata, protowire.AppendVarint(protowire.AppendTag(m, 4, protowire.VarintType), uint64(s.records)))
 	}
 	for _, s := range h.bodies {
 		data(headBodies, s.appendSizes(nil))
@@ -84,6 +106,14 @@ func (h *head) append(dst []byte) []byte {
 	if len(h.content) > 0 {
 		data(headContent, h.content)
 	}
+	for _, size := range h.columns {
+		data(headColumns, (&sub{raw: int(size.raw), stored: int(size.stored)}).appendSizes(nil))
+	}
+	g := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), h.filters.newest[:])
+	for i, v := range [...]uint64{h.filters.first, uint64(h.filters.pages), uint64(h.unit)} {
+		g = protowire.AppendVarint(protowire.AppendTag(g, protowire.Number(2+i), protowire.VarintType), v)
+	}
+	data(headFilters, g)
 	return dst
 }
 
@@ -101,6 +131,7 @@ func (s *sub) appendSizes(dst []byte) []byte {
 // lowest sequence. Nothing of data is kept.
 func parseHead(newest record.ID, first uint64, data []byte) (*head, error) {
 	h := &head{block: block{newest: newest, first: first, digest: digestOf(newBlockKey(newest, first), data)}}
+	var columns []sub
 	err := record.EachField(data, func(n protowire.Number, number uint64, data []byte) error {
 		switch n {
 		case headOldest:
@@ -123,9 +154,17 @@ func parseHead(newest record.ID, first uint64, data []byte) (*head, error) {
 			return appendSub(&h.bodies, data)
 		case headContent:
 			h.content = bytes.Clone(data)
+		case headColumns:
+			return appendSub(&columns, data)
+		case headFilters:
+			return h.setFilters(data)
 		}
 		return nil
 	})
+	for i := range min(len(columns), entryCount) {
+		h.columns[i] = entrySize{uint32(columns[i].raw), uint32(columns[i].stored)}
+	}
+	h.units = len(h.metadata)
 	if err != nil && !errors.Is(err, errHead) {
 		err = fmt.Errorf("%w: %w", errHead, err)
 	}
@@ -133,6 +172,22 @@ func parseHead(newest record.ID, first uint64, data []byte) (*head, error) {
 		err = fmt.Errorf("%w: it contradicts itself", errHead)
 	}
 	return h, err
+}
+
+func (b *block) setFilters(data []byte) error {
+	return record.EachField(data, func(n protowire.Number, number uint64, data []byte) error {
+		switch n {
+		case 1:
+			copy(b.filters.newest[:], data)
+		case 2:
+			b.filters.first = number
+		case 3:
+			b.filters.pages = int(min(number, maxSub))
+		case 4:
+			b.unit = int(min(number, maxSub))
+		}
+		return nil
+	})
 }
 
 func appendSub(to *[]sub, data []byte) error {
@@ -145,6 +200,8 @@ func appendSub(to *[]sub, data []byte) error {
 			s.stored = int(min(number, maxSub+1))
 		case 3:
 			copy(s.newest[:], data)
+		case 4:
+			s.records = int(min(number, 1<<31))
 		}
 		return nil
 	})

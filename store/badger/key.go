@@ -11,6 +11,8 @@ const (
 	kindHead     = 0
 	kindMetadata = 1
 	kindBodies   = 2
+	kindColumns  = 3
+	kindFilters  = 4
 )
 
 const (

@@ -13,9 +13,11 @@ const (
 	// DefaultPackAfter is how long a record stays in the journal before it is
 	// packed, where too few come to fill a journal file sooner.
 	DefaultPackAfter = 10 * time.Minute
-	// DefaultScanTime and DefaultScanRecords are the budget of one scan.
+	// DefaultScanTime, DefaultScanRecords and DefaultScanBytes are the budget of
+	// one scan.
 	DefaultScanTime    = 10 * time.Second
 	DefaultScanRecords = 2_000_000
+	DefaultScanBytes   = 4 << 30
 	// DefaultOpenSegments is how many segments stay open for the next reader.
 	DefaultOpenSegments = 8
 )
@@ -43,11 +45,13 @@ type Options struct {
 	// the disk has room. Default: [DefaultPackAfter].
 	PackAfter time.Duration
 
-	// ScanTime and ScanRecords are how long one scan may go on, and how many
-	// records it may look at, before it yields [store.InterruptedError].
-	// Default: [DefaultScanTime] and [DefaultScanRecords].
+	// ScanTime, ScanRecords and ScanBytes are how long one scan may go on, how many
+	// records it may look at, but for those that an index dismisses, and how many
+	// bytes it may decompress, before it yields [store.InterruptedError].
+	// Default: [DefaultScanTime], [DefaultScanRecords] and [DefaultScanBytes].
 	ScanTime    time.Duration
 	ScanRecords int
+	ScanBytes   int
 	// OpenSegments is how many segments stay open for the next reader. While it
 	// runs, a scan may keep six more. Each takes about 12 MiB and some goroutines.
 	// Default: [DefaultOpenSegments].
@@ -88,6 +92,7 @@ func (o Options) complete() (Options, error) {
 		"pack after":    int64(o.PackAfter),
 		"scan time":     int64(o.ScanTime),
 		"scan records":  int64(o.ScanRecords),
+		"scan bytes":    int64(o.ScanBytes),
 		"open segments": int64(o.OpenSegments),
 	} {
 		if value < 0 {
@@ -108,6 +113,9 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.ScanRecords == 0 {
 		o.ScanRecords = DefaultScanRecords
+	}
+	if o.ScanBytes == 0 {
+		o.ScanBytes = DefaultScanBytes
 	}
 	if o.OpenSegments == 0 {
 		o.OpenSegments = DefaultOpenSegments

@@ -1,8 +1,12 @@
 package badger
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"sort"
+
+	dgraph "github.com/dgraph-io/badger/v4"
 
 	"github.com/auditgate/auditgate/record"
 )
@@ -13,6 +17,7 @@ type blockReader struct {
 	segment  *segment
 	block    block
 	head     *head // set by open
+	spent    *int  // is told of the bytes that are read; nil: nobody asks
 
 	bodies []byte // the sub-block of bodies read last
 	number int    // its number plus one
@@ -28,6 +33,12 @@ func (b *blockReader) wrap(err error) error {
 		return nil
 	}
 	return fmt.Errorf("reading block %s of segment %s: %w", b.block.newest, b.segment.name(), err)
+}
+
+func (b *blockReader) spend(bytes int) {
+	if b.spent != nil {
+		*b.spent += bytes
+	}
 }
 
 // open reads the head.
@@ -47,6 +58,7 @@ func (b *blockReader) find(id record.ID) int {
 
 // readMetadata reads a sub-block of metadata, into buf where that has room.
 func (b *blockReader) readMetadata(number int, buf []byte) (raw []byte, err error) {
+	b.spend(b.head.metadata[number].raw)
 	err = b.view(func(txn *txn) error {
 		raw, err = readSub(txn, &b.block, kindMetadata, number, &b.head.metadata[number], buf)
 		return err
@@ -64,6 +76,7 @@ func (b *blockReader) readBodies(p *place) (request, response []byte, err error)
 		return nil, nil, b.wrap(damaged(fmt.Errorf("bodies in sub-block %d of %d", p.sub, len(b.head.bodies))))
 	}
 	if b.number != p.sub {
+		b.spend(b.head.bodies[p.sub-1].raw)
 		if err := b.view(func(txn *txn) error {
 			raw, err := readSub(txn, &b.block, kindBodies, p.sub-1, &b.head.bodies[p.sub-1], b.bodies)
 			b.bodies, b.number = raw, p.sub
@@ -75,4 +88,52 @@ func (b *blockReader) readBodies(p *place) (request, response []byte, err error)
 	}
 	request, response, err = p.cut(b.bodies)
 	return request, response, b.wrap(err)
+}
+
+// hasColumns reports whether the block has columns.
+func (b *blockReader) hasColumns() bool { return b.block.columns[entryFacts].raw > 0 }
+
+// readColumns reads an entry of columns, with buf as room for it.
+func (b *blockReader) readColumns(entry int, buf []byte) (r *columnsReader, raw []byte, err error) {
+	size := b.block.columns[entry]
+	b.spend(int(size.raw))
+	err = b.view(func(txn *txn) (err error) {
+		raw, err = readSub(txn, &b.block, kindColumns, entry, &sub{raw: int(size.raw), stored: int(size.stored)}, buf)
+		if err == nil {
+			r, err = newColumnsReader(raw, b.block.count)
+		}
+		return err
+	})
+	return r, raw, err
+}
+
+// readPage reads a page of the filters of the block's group. It is valid while do
+// runs.
+func (b *blockReader) readPage(page int, do func(data []byte) error) error {
+	key := newBlockKey(b.block.filters.newest, b.block.filters.first)
+	return b.view(func(txn *txn) error {
+		item, err := get(txn, key.entry(kindFilters, page, 0))
+		if err != nil {
+			return err
+		}
+		if b.spend(int(item.ValueSize())); item.ValueSize() < pieceSize {
+			return item.Value(do)
+		}
+		var data []byte
+		err = item.Value(func(first []byte) error { data = bytes.Clone(first); return nil })
+		for piece := 1; err == nil && len(data) == piece*pieceSize; piece++ {
+			item, err = txn.get(key.entry(kindFilters, page, piece))
+			if errors.Is(err, dgraph.ErrKeyNotFound) {
+				err = nil
+				break
+			}
+			if err == nil {
+				err = item.Value(func(more []byte) error { data = append(data, more...); return nil })
+			}
+		}
+		if err != nil {
+			return err
+		}
+		return do(data)
+	})
 }

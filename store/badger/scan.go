@@ -33,7 +33,7 @@ func (s *Store) scan(ctx context.Context, q record.Query, yield func(*record.Rec
 	if now := s.journal.Sequence(); q.UpTo == 0 || q.UpTo > now {
 		q.UpTo = now
 	}
-	c := &scan{store: s, pin: q.UpTo, needles: needlesOf(&q)}
+	c := &scan{store: s, pin: q.UpTo, plan: newPlan(&q), needles: needlesOf(&q)}
 	q.UpTo = 0 // the pin is minded by wants, which knows of begin entries
 	defer c.stop()
 	c.upper, c.bounded = q.Upper()
@@ -53,7 +53,7 @@ func (s *Store) scan(ctx context.Context, q record.Query, yield func(*record.Rec
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if c.looked >= s.options.ScanRecords || !time.Now().Before(deadline) {
+		if c.looked >= s.options.ScanRecords || c.spent >= s.options.ScanBytes || !time.Now().Before(deadline) {
 			// Not where this scan began: whoever goes on from there gets nowhere.
 			if at := c.at(); !c.bounded || at != c.upper {
 				return &store.InterruptedError{At: at}
@@ -83,6 +83,9 @@ func (s *Store) scan(ctx context.Context, q record.Query, yield func(*record.Rec
 			case err != nil && !s.passBodies(row, r, err):
 				return err
 			}
+			if row.block == nil {
+				c.spent += len(r.RequestBody.Content) + len(r.ResponseBody.Content)
+			}
 			if !q.MatchWords(r) {
 				continue
 			}
@@ -105,7 +108,10 @@ func (s *Store) scan(ctx context.Context, q record.Query, yield func(*record.Rec
 type scan struct {
 	store   *Store
 	pin     uint64
+	plan    *plan
 	needles []needles
+	groups  map[groupKey]bitset // see unitsOf
+	buffer  []byte              // for columns
 
 	upper   record.ID // rows are below, if bounded
 	bounded bool
@@ -116,7 +122,8 @@ type scan struct {
 	sources sources
 	opened  []source   // by the last step
 	leased  []*segment // the one leased first in front
-	looked  int        // rows so far
+	looked  int        // rows so far, but for those that columns have dismissed
+	spent   int        // bytes read so far
 	last    record.ID  // of the row before; zero where there was none
 }
 
@@ -251,7 +258,7 @@ type needles [][]byte
 // needlesOf returns what must stand in the metadata of what q asks for. Most
 // records are dismissed by that, at a fraction of the cost of decoding them.
 func needlesOf(q *record.Query) (all []needles) {
-	for _, values := range [][]string{q.Users, {q.RequestID}, {string(q.Success)}, q.Sources, q.Methods} {
+	for _, values := range [][]string{q.Users, {q.RequestID}, {q.TraceID}, {q.TokenID}, {q.JobID}, {q.Object}, {string(q.Success)}, q.Sources, q.Methods} {
 		if len(values) == 0 || slices.Contains(values, "") {
 			continue
 		}

@@ -76,10 +76,18 @@ func (s *segmentSource) step(c *scan) (_ *row, more bool, err error) {
 			s.blocks = blocksFrom(s.blocks, c.upper)
 		}
 	} else {
-		b := &blockSource{blockReader: blockReader{segments: c.store.segments, segment: s.segment, block: s.blocks[0]}}
-		b.next = c.clamp(b.block.newest)
-		c.opened = append(c.opened, b)
+		b := &blockSource{blockReader: blockReader{
+			segments: c.store.segments, segment: s.segment, block: s.blocks[0], spent: &c.spent,
+		}}
 		s.blocks = s.blocks[1:]
+		var none bool
+		if b.narrowed, none, err = c.narrow(&b.blockReader); err != nil {
+			return nil, false, err
+		}
+		if !none {
+			b.next = c.clamp(b.block.newest)
+			c.opened = append(c.opened, b)
+		}
 	}
 	for len(s.blocks) > 0 && s.blocks[0].newest.Compare(c.lower) >= 0 {
 		if b := &s.blocks[0]; c.overlaps(b.oldest, b.newest) {
@@ -101,49 +109,74 @@ func blocksFrom(blocks []block, id record.ID) []block {
 // blockSource yields the rows of one block.
 type blockSource struct {
 	blockReader
-	next record.ID
-	sub  int // the sub-block of metadata to read next
-	raw  []byte
-	rows []row // of the one read last that are left
+	narrowed
+	next  record.ID
+	sub   int // the sub-block of metadata to read next
+	first int // the number of its first record in the block
+	raw   []byte
+	left  []row // of the one read last
 }
 
 func (b *blockSource) top() record.ID { return b.next }
 
 func (b *blockSource) step(c *scan) (r *row, more bool, err error) {
-	if len(b.rows) > 0 {
-		r, b.rows = &b.rows[0], b.rows[1:]
+	if len(b.left) > 0 {
+		r, b.left = &b.left[0], b.left[1:]
 	} else if err := b.read(c); err != nil {
 		if !c.store.passBlock(&b.blockReader, err) {
 			return nil, false, err
 		}
-		if b.rows = nil; b.head == nil {
+		if b.left = nil; b.head == nil {
 			return nil, false, nil
 		}
 	}
-	switch {
-	case len(b.rows) > 0:
-		b.next = b.rows[0].id
+	if len(b.left) > 0 {
+		b.next = b.left[0].id
 		return r, true, nil
-	case b.sub < len(b.head.metadata):
+	}
+	for b.sub < len(b.head.metadata) && !b.wantsSub() {
+		b.pass()
+	}
+	if b.sub < len(b.head.metadata) {
 		b.next = c.clamp(b.head.metadata[b.sub].newest)
 		return r, b.next.Compare(c.lower) >= 0, nil
 	}
 	return r, false, nil
 }
 
+// wantsSub reports whether the next sub-block of metadata can have what is asked for.
+func (b *blockSource) wantsSub() bool {
+	n := b.head.metadata[b.sub].records
+	return b.units.has(b.sub) && b.rows.count(b.first, b.first+n) > 0 || n == 0
+}
+
+// pass goes on to the sub-block after the next.
+func (b *blockSource) pass() {
+	b.first += b.head.metadata[b.sub].records
+	b.sub++
+}
+
 // read reads the next sub-block of metadata, and of its rows those that are
-// worth decoding.
+// worth decoding. The first time it looks whether that is worth reading, for
+// what comes later step has looked.
 func (b *blockSource) read(c *scan) (err error) {
 	if b.head == nil {
 		if err := b.open(); err != nil {
 			return err
 		}
 		if c.bounded {
-			b.sub = b.find(c.upper)
+			for at := b.find(c.upper); b.sub < at; {
+				b.pass()
+			}
+		}
+		if !b.wantsSub() {
+			b.pass()
+			return nil
 		}
 	}
 	b.raw, err = b.readMetadata(b.sub, b.raw)
-	b.sub++
+	first := b.first
+	b.pass()
 	if err != nil {
 		return err
 	}
@@ -151,19 +184,23 @@ func (b *blockSource) read(c *scan) (err error) {
 		c.looked += b.head.count / len(b.head.metadata) // about
 		return nil
 	}
-	return b.parse(c)
+	return b.parse(c, first)
 }
 
-// parse finds the rows of a sub-block that are worth decoding.
-func (b *blockSource) parse(c *scan) error {
-	b.rows = b.rows[:0]
-	for rows := (rows{rest: b.raw}); ; {
+// parse finds the rows of a sub-block that are worth decoding. first is the number
+// of its first record in the block.
+func (b *blockSource) parse(c *scan, first int) error {
+	b.left = b.left[:0]
+	for rows, i := (rows{rest: b.raw}), first; ; i++ {
 		p, ok, err := rows.next()
 		if err != nil || !ok {
 			return b.wrap(err)
 		}
+		if !b.rows.has(i) {
+			continue
+		}
 		if c.wants(p.id, p.sequence, p.meta) {
-			b.rows = append(b.rows, row{id: p.id, sequence: p.sequence, meta: p.meta, block: b, bodies: p.bodies})
+			b.left = append(b.left, row{id: p.id, sequence: p.sequence, meta: p.meta, block: b, bodies: p.bodies})
 		} else {
 			c.looked++
 		}

@@ -38,6 +38,7 @@ func TestTightEncryptedStoreKeepsTheContract(t *testing.T) {
 		Durability:   store.OS,
 		JournalFile:  256 << 10,
 		ScanRecords:  150,
+		ScanBytes:    1 << 20,
 		OpenSegments: 3,
 	}))
 }

@@ -1,0 +1,307 @@
+package badger
+
+import (
+	"encoding/binary"
+	"errors"
+	"math/bits"
+	"math/rand/v2"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/auditgate/auditgate/record"
+)
+
+// A token is what a query can ask for and what stands in the filters of blocks: the
+// hash of a word, or of a name (an id, a user) together with what it names.
+//
+// Filters are those of Bloom, one for each unit, which is the records of one
+// sub-block of metadata, and exactly as long as its tokens need. The filters of many
+// blocks are cut into pages by the tokens' hash, so to look for one token is to
+// read one page for all of them.
+
+// What a name is of. These are on disk: none is used again for another meaning.
+const (
+	ofRequest byte = iota + 1
+	ofTrace
+	ofToken
+	ofJob
+	ofObject // its id or name
+	ofUser   // the id, name or e-mail address
+)
+
+// The shape of filters. Of a thousand words that are not there, eight pass for
+// being there, and of a hundred thousand names seven.
+const (
+	wordBits   = 10 // bits of a filter for each word
+	wordProbes = 7
+	nameWeight = 2 // a name has as many times the bits and probes of a word
+
+	// pageSize is about how long a page is, in bytes.
+	pageSize = 16 << 10
+	// groupTokens is how many tokens end a group of blocks that share their pages:
+	// they stand in memory while it is built, eight bytes each.
+	groupTokens = 1 << 20
+	// groupMost is how many a group may have at most. A unit that would bring more
+	// is full: it passes for having every token.
+	groupMost = 2 * groupTokens
+	// groupUnits ends a group as well: each page says something of each unit.
+	groupUnits = 1 << 12
+)
+
+// Tokens are never 0.
+func wordToken(word []byte) uint64 { return max(xxhash.Sum64(word), 1) }
+
+func nameToken(of byte, name []byte) uint64 {
+	return max((xxhash.Sum64(name)+uint64(of))*0x9e3779b97f4a7c15, 1)
+}
+
+// pageOf returns which of so many pages has a token.
+func pageOf(token uint64, pages int) int {
+	high, _ := bits.Mul64(token, uint64(pages))
+	return int(high)
+}
+
+// probe is a walk through the bits of a filter that belong to a token.
+type probe struct{ at, step uint32 }
+
+func newProbe(token uint64) probe {
+	token *= 0xd6e8feb86659fd93 // apart from pageOf, which took the high bits
+	return probe{uint32(token), uint32(token>>32) | 1}
+}
+
+// next returns the next bit of a filter of so many.
+func (p *probe) next(size int) int {
+	at := int(uint64(p.at) * uint64(size) >> 32)
+	p.at += p.step
+	return at
+}
+
+func setBits(filter []byte, token uint64, probes int) {
+	for p := newProbe(token); probes > 0; probes-- {
+		at := p.next(len(filter) * 8)
+		filter[at/8] |= 1 << (at % 8)
+	}
+}
+
+func hasBits(filter []byte, token uint64, probes int) bool {
+	if len(filter) == 0 {
+		return false
+	}
+	for p := newProbe(token); probes > 0; probes-- {
+		if at := p.next(len(filter) * 8); filter[at/8]&(1<<(at%8)) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// tokenSet gathers distinct tokens, in the order in which they came.
+type tokenSet struct {
+	list  []uint64
+	slots []uint64 // a hash table, open; 0 is empty
+}
+
+func (s *tokenSet) add(token uint64) {
+	if 2*len(s.list) >= len(s.slots) {
+		s.grow()
+	}
+	if at := s.find(token); s.slots[at] == 0 {
+		s.slots[at] = token
+		s.list = append(s.list, token)
+	}
+}
+
+// find returns the slot that has the token, or else the one that it goes to.
+func (s *tokenSet) find(token uint64) int {
+	at := int(token*spread>>32) & (len(s.slots) - 1)
+	for s.slots[at] != 0 && s.slots[at] != token {
+		at = (at + 1) & (len(s.slots) - 1)
+	}
+	return at
+}
+
+// spread makes the places of tokens in a table this process's own: nobody can send
+// words that all go to the same place.
+var spread = rand.Uint64() | 1
+
+func (s *tokenSet) grow() {
+	s.slots = make([]uint64, max(4096, 2*len(s.slots)))
+	for _, token := range s.list {
+		s.slots[s.find(token)] = token
+	}
+}
+
+func (s *tokenSet) clear() {
+	s.list = s.list[:0]
+	clear(s.slots)
+}
+
+// filterBuilder makes the pages of one group of blocks after the other.
+type filterBuilder struct {
+	words, names tokenSet // of the unit that is being filled
+	word         func(word []byte) bool
+	tokens       []uint64 // of the units before, each unit's words and then its names
+	units        []unitTokens
+}
+
+// unitTokens is how many tokens a unit has.
+type unitTokens struct {
+	words, names int
+	full         bool
+}
+
+// add takes one record of the unit.
+func (b *filterBuilder) add(s *record.Stored, request, response []byte) {
+	if b.word == nil {
+		b.word = func(word []byte) bool {
+			b.words.add(wordToken(word))
+			return len(b.words.list)+len(b.tokens) < groupMost
+		}
+	}
+	if len(b.words.list)+len(b.tokens) < groupMost {
+		_ = s.EachWord(request, response, b.word) // an error: who reads the record is told
+	}
+	for _, n := range [...]struct {
+		of   byte
+		name []byte
+	}{
+		{ofRequest, s.RequestID}, {ofTrace, s.TraceID}, {ofToken, s.TokenID}, {ofJob, s.JobID}, {ofObject, s.ObjectID},
+		{ofObject, s.ObjectName}, {ofUser, s.UserID}, {ofUser, s.UserName}, {ofUser, s.UserEmail},
+	} {
+		if len(n.name) > 0 {
+			b.names.add(nameToken(n.of, n.name))
+		}
+	}
+}
+
+// endUnit ends the unit. There is one for each sub-block of metadata.
+func (b *filterBuilder) endUnit() {
+	u := unitTokens{words: len(b.words.list), names: len(b.names.list)}
+	if len(b.tokens)+u.words+u.names >= groupMost {
+		b.units = append(b.units, unitTokens{full: true})
+	} else {
+		b.tokens = append(append(b.tokens, b.words.list...), b.names.list...)
+		b.units = append(b.units, u)
+	}
+	b.words.clear()
+	b.names.clear()
+}
+
+// pageCount returns how many pages the units so far make.
+func (b *filterBuilder) pageCount() int {
+	return 1 + len(b.tokens)*wordBits/8/pageSize
+}
+
+// flush hands over the pages of the units so far, and begins anew.
+//
+// A page has the number of units, for each of them one more than the length of its
+// filter, or 0 for one that is full (all uvarints), and then the filters.
+func (b *filterBuilder) flush(put func(page int, data []byte) error) error {
+	pages := b.pageCount()
+	ends := make([][]int, len(b.units)) // where the tokens of each page end: words, names, of all pages
+	var room []uint64
+	rest := b.tokens
+	for i, u := range b.units {
+		ends[i] = make([]int, 0, 2*pages)
+		ends[i] = sortByPage(rest[:u.words], pages, &room, ends[i])
+		ends[i] = sortByPage(rest[u.words:u.words+u.names], pages, &room, ends[i])
+		rest = rest[u.words+u.names:]
+	}
+	for page := range pages {
+		data := binary.AppendUvarint(make([]byte, 0, pageSize+pageSize/4), uint64(len(b.units)))
+		each := func(do func(words, names []uint64, size int, full bool)) {
+			rest := b.tokens
+			for i, u := range b.units {
+				words := cutPage(rest[:u.words], ends[i][:pages], page)
+				names := cutPage(rest[u.words:u.words+u.names], ends[i][pages:], page)
+				do(words, names, ((len(words)+nameWeight*len(names))*wordBits+7)/8, u.full)
+				rest = rest[u.words+u.names:]
+			}
+		}
+		each(func(_, _ []uint64, size int, full bool) {
+			if full {
+				size = -1
+			}
+			data = binary.AppendUvarint(data, uint64(size+1))
+		})
+		each(func(words, names []uint64, size int, _ bool) {
+			start := len(data)
+			data = append(data, make([]byte, size)...)
+			for _, token := range words {
+				setBits(data[start:], token, wordProbes)
+			}
+			for _, token := range names {
+				setBits(data[start:], token, nameWeight*wordProbes)
+			}
+		})
+		if err := put(page, data); err != nil {
+			return err
+		}
+	}
+	b.tokens, b.units = b.tokens[:0], b.units[:0]
+	return nil
+}
+
+// sortByPage sorts tokens by their pages, and appends to ends where those of each
+// page end.
+func sortByPage(tokens []uint64, pages int, room *[]uint64, ends []int) []int {
+	from := len(ends)
+	ends = append(ends, make([]int, pages)...)
+	at := ends[from:]
+	for _, token := range tokens {
+		at[pageOf(token, pages)]++
+	}
+	sum := 0
+	for i, n := range at {
+		at[i] = sum
+		sum += n
+	}
+	*room = append((*room)[:0], tokens...)
+	for _, token := range *room {
+		page := pageOf(token, pages)
+		tokens[at[page]] = token
+		at[page]++
+	}
+	return ends
+}
+
+func cutPage(tokens []uint64, ends []int, page int) []uint64 {
+	if page == 0 {
+		return tokens[:ends[0]]
+	}
+	return tokens[ends[page-1]:ends[page]]
+}
+
+var errPage = damaged(errors.New("malformed page of filters"))
+
+// eachUnit calls do for each unit of a page; a filter is nil where the unit is full,
+// and empty where it has no tokens there.
+func eachUnit(page []byte, do func(unit int, filter []byte)) error {
+	units, n := binary.Uvarint(page)
+	if n <= 0 || units > uint64(len(page)) {
+		return errPage
+	}
+	sizes := page[n:]
+	filters := sizes
+	for range units { // the filters begin where the lengths end
+		_, n := binary.Uvarint(filters)
+		if n <= 0 {
+			return errPage
+		}
+		filters = filters[n:]
+	}
+	for unit := range int(units) {
+		size, n := binary.Uvarint(sizes)
+		sizes = sizes[n:]
+		if size == 0 {
+			do(unit, nil)
+			continue
+		}
+		if size-1 > uint64(len(filters)) {
+			return errPage
+		}
+		do(unit, filters[:size-1:size-1])
+		filters = filters[size-1:]
+	}
+	return nil
+}
