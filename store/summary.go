@@ -115,6 +115,9 @@ type Tally struct {
 	times  map[int64]*TimeCount // by start, in intervals since the epoch
 	values []map[string]uint64  // for each facet
 	others []uint64             // records with a value that is not in there
+
+	last   *TimeCount // that of the record before, which is mostly that of the next
+	lastAt int64      // its start
 }
 
 // NewTally returns a tally that has counted nothing.
@@ -126,6 +129,9 @@ func NewTally(by Grouping) *Tally {
 	}
 	return t
 }
+
+// Grouping returns what the tally was made with.
+func (t *Tally) Grouping() Grouping { return t.by }
 
 // Add counts r.
 func (t *Tally) Add(r *record.Record) {
@@ -146,11 +152,14 @@ func (t *Tally) AddTime(when time.Time, no bool) {
 	if micros%width < 0 {
 		at--
 	}
-	c := t.times[at]
-	if c == nil {
-		c = &TimeCount{Start: time.UnixMicro(at * width).UTC()}
-		t.times[at] = c
-		t.forget()
+	c := t.last
+	if c == nil || t.lastAt != at {
+		if c = t.times[at]; c == nil {
+			c = &TimeCount{Start: time.UnixMicro(at * width).UTC()}
+			t.times[at] = c
+			t.forget()
+		}
+		t.last, t.lastAt = c, at
 	}
 	c.Count++
 	if no {

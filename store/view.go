@@ -79,11 +79,12 @@ func compareRows(a, b Row) int {
 // 0, is if it was added when no later record was committed; and then so is the
 // record that supersedes it, whenever that comes.
 func VisibleAt(pin, sequence uint64, meta []byte) bool {
-	if sequence != 0 && sequence <= pin {
-		return true
-	}
-	next := record.Announced(meta)
-	return next != 0 && next-1 <= pin
+	return sequence != 0 && sequence <= pin || Visible(pin, sequence, record.Announced(meta))
+}
+
+// Visible is [VisibleAt] of metadata that announces next; see [record.Announced].
+func Visible(pin, sequence, next uint64) bool {
+	return sequence != 0 && sequence <= pin || next != 0 && next-1 <= pin
 }
 
 // View is an immutable snapshot of rows. It may be used by many goroutines, and

@@ -20,8 +20,11 @@ const (
 	// blockRaw ends a block of long bodies early, in bytes before compression:
 	// a block stands in memory while it is built.
 	blockRaw = 32 << 20
-	// subRaw is the size of a sub-block before compression.
-	subRaw = 64 << 10
+	// subRaw and metadataRaw are the size of a sub-block of bodies and of metadata
+	// before compression. Metadata in larger ones would take a percent less of the
+	// disk; in smaller ones what an index finds is opened faster.
+	subRaw      = 64 << 10
+	metadataRaw = 32 << 10
 	// pieceSize is the longest value in Badger. It lies below the threshold
 	// beyond which Badger keeps values in a log of their own.
 	pieceSize = 256 << 10
@@ -101,7 +104,7 @@ func (b *builder) add(in *input) error {
 	if len(b.bodies) > 0 && len(b.bodies)+bodies > subRaw {
 		b.cutBodies()
 	}
-	if len(b.metadata) > 0 && len(b.metadata)+len(in.meta) > subRaw {
+	if len(b.metadata) > 0 && len(b.metadata)+len(in.meta) > metadataRaw {
 		b.cutMetadata()
 	}
 	if len(b.metadata) == 0 {

@@ -71,8 +71,8 @@
 // part is kind (1), sub-block (2) and piece (2); there are five kinds:
 //
 //	0  head      one entry, a protobuf message; the numbers are in head.go
-//	1  metadata  of some records, newest first, about 64 KiB before compression
-//	2  bodies    of the same records in the same order, about 64 KiB too; a
+//	1  metadata  of some records, newest first, about 32 KiB before compression
+//	2  bodies    of the same records in the same order, about 64 KiB; a
 //	             longer body has a sub-block to itself
 //	3  columns   of all records, newest first, in five entries: 0 places, 1 facts,
 //	             2 users, 3 addresses, 4 URIs; see columns.go

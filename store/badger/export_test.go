@@ -170,6 +170,9 @@ func StripIndexes(path string) (stripped int, err error) {
 		return 0, err
 	}
 	for _, seg := range segments.list() {
+		if err := seg.update(func(m *manifest) { m.Values = nil }); err != nil {
+			return 0, err
+		}
 		if err := segments.use(seg, func(d *database) error {
 			return d.Update(func(txn *dgraph.Txn) error {
 				it := txn.NewIterator(dgraph.DefaultIteratorOptions)

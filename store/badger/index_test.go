@@ -2,6 +2,7 @@ package badger_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -69,7 +70,49 @@ func TestBlocksWithoutIndexesAreFiltered(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Fatalf("%s of %s (-want +got):\n%s", name, r.EventID, diff)
 			}
+			tally := store.NewTally(store.Grouping{})
+			if err := s.Summarize(t.Context(), &q, tally); err != nil || tally.Summary().Count != uint64(len(want)) {
+				t.Fatalf("%s of %s: %d are counted, %v, want %d", name, r.EventID, tally.Summary().Count, err, len(want))
+			}
 		}
+	}
+}
+
+func TestSegmentWhoseValuesDoNotMatchIsNotOpened(t *testing.T) {
+	dir := t.TempDir()
+	s := opener(badger.Options{})(t, dir)
+	maker, start := storetest.NewRecords(5), time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	for day := range 3 {
+		r := maker.At(record.IDAt(start.AddDate(0, 0, day)))
+		r.Method, r.Source, r.Status, r.Action, r.ActionAliases = "POST", fmt.Sprint("source ", day), 200+day, "server.stop", []string{fmt.Sprint("alias ", day)}
+		storetest.Add(t, s, r)
+		storetest.Pack(t, s)
+	}
+	storetest.Close(t, s)
+	for name, test := range map[string]struct {
+		query record.Query
+		found int
+	}{
+		"source": {record.Query{Sources: []string{"source 1"}}, 1},
+		"status": {record.Query{Statuses: []record.StatusRange{{Min: 201, Max: 201}}}, 1},
+		"alias":  {record.Query{Actions: []string{"alias 1"}}, 1},
+		"action": {record.Query{Actions: []string{"server."}, Sources: []string{"source 1"}}, 1},
+		"scope":  {record.Query{Scope: record.Scope{AllProjects: true, Sources: []string{"source 1"}}}, 1},
+		"nobody": {record.Query{Scope: record.Scope{AllSources: true, Projects: []string{"nobody"}}}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := opener(badger.Options{})(t, dir)
+			defer s.Close(t.Context())
+			if !test.query.Scope.AllProjects && !test.query.Scope.AllSources {
+				test.query.Scope = storetest.Everything
+			}
+			if list := storetest.List(t, s, test.query); len(list) != test.found {
+				t.Errorf("%d records are found, want %d", len(list), test.found)
+			}
+			if open := s.(*badger.Store).OpenSegments(); open != test.found {
+				t.Errorf("%d segments were opened, want %d", open, test.found)
+			}
+		})
 	}
 }
 

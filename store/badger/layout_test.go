@@ -273,7 +273,8 @@ func TestLayoutIsFormat1(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"oldest":"019abcd0-0000-7000-8000-000000000003","newest":"019abcd0-0000-7000-8000-000000000003","first":3,"last":3,"count":1,"gaps_until":"2025-11-25T21:14:16.96Z","digest":"…"}`
+	const want = `{"oldest":"019abcd0-0000-7000-8000-000000000003","newest":"019abcd0-0000-7000-8000-000000000003","first":3,"last":3,"count":1,"gaps_until":"2025-11-25T21:14:16.96Z","digest":"…",` +
+		`"values":{"action":["\u0000"],"method":[""],"project":[""],"source":["nova"],"status":["0"],"success":["unknown"]}}`
 	manifest = regexp.MustCompile("[0-9a-f]{64}").ReplaceAll(manifest, []byte("…")) // node and boot are in it
 	if diff := cmp.Diff(want+"\n", string(manifest)); diff != "" {
 		t.Errorf("segment.json is another (-want +got):\n%s", diff)

@@ -26,6 +26,10 @@ type manifest struct {
 	Dropping  *dropping `json:"dropping,omitempty"`  // it is about to go; the pointer is not changed
 	// Keys are those that its entries are sealed with; none where all are plain.
 	Keys []store.KeyID `json:"keys,omitempty"`
+	// Values are all that stand in some columns, by the name of each. Of one that is
+	// not named nothing is known; and of none where entries are sealed, since this
+	// file is not.
+	Values map[string][]string `json:"values,omitempty"`
 
 	unknown bool // the file could not be read: what the segment holds is found when it is opened
 }
@@ -59,7 +63,10 @@ func manifestOf(blocks []block, keys *store.Keyring) *manifest {
 // widen makes room for what m does not cover of more.
 func (m *manifest) widen(more *manifest) {
 	if m.Last == 0 {
-		m.Oldest, m.Newest, m.First = more.Oldest, more.Newest, more.First
+		m.Oldest, m.Newest, m.First, m.Values = more.Oldest, more.Newest, more.First, more.Values
+	}
+	if m.Values = joinValues(m.Values, more.Values); m.isSealed() {
+		m.Values = nil
 	}
 	if more.Oldest.Compare(m.Oldest) < 0 {
 		m.Oldest = more.Oldest
@@ -71,6 +78,11 @@ func (m *manifest) widen(more *manifest) {
 	if more.GapsUntil.After(m.GapsUntil) {
 		m.GapsUntil = more.GapsUntil
 	}
+}
+
+// isSealed reports whether some entries are sealed.
+func (m *manifest) isSealed() bool {
+	return slices.ContainsFunc(m.Keys, func(id store.KeyID) bool { return id != store.KeyID{} })
 }
 
 // seal notes that blocks to come are sealed with that key, the zero one for not at all.

@@ -1,5 +1,11 @@
 package badger
 
+import (
+	"errors"
+
+	"github.com/auditgate/auditgate/store"
+)
+
 // narrowed is what indexes leave of a block.
 type narrowed struct {
 	units bitset // of metadata, by sub-block; nil: all
@@ -7,8 +13,17 @@ type narrowed struct {
 }
 
 // narrow asks the indexes of a block which of its records can match. none is true
-// where there are none.
+// where there are none. A damaged index is as none: what it tells about is read whole,
+// and damage there is told.
 func (c *scan) narrow(b *blockReader) (n narrowed, none bool, err error) {
+	n, none, err = c.ask(b)
+	if errors.Is(err, store.ErrCorrupt) {
+		return narrowed{}, false, nil
+	}
+	return n, none, err
+}
+
+func (c *scan) ask(b *blockReader) (n narrowed, none bool, err error) {
 	left := b.block.units
 	if len(c.plan.clauses) > 0 && b.block.filters.pages > 0 {
 		units, err := c.unitsOf(b)
@@ -28,10 +43,10 @@ func (c *scan) narrow(b *blockReader) (n narrowed, none bool, err error) {
 		}
 	}
 	// A few sub-blocks are opened faster than columns of all records are read.
-	if len(c.plan.conditions) == 0 || !b.hasColumns() || n.units != nil && 4*left < b.block.units {
+	if len(b.conditions) == 0 || !b.hasColumns() || n.units != nil && 4*left < b.block.units {
 		return n, false, nil
 	}
-	n.rows, err = c.rowsOf(b, c.plan.conditions)
+	n.rows, err = c.rowsOf(&blockColumns{blockReader: b, buffer: &c.buffer}, b.conditions)
 	return n, n.rows.empty(), err
 }
 
@@ -84,68 +99,73 @@ type groupKey struct {
 	group   group
 }
 
-// rowsOf returns which records of the block meet all conditions.
-func (c *scan) rowsOf(b *blockReader, conditions []condition) (bitset, error) {
-	rows := newBitset(b.block.count)
-	for i := range rows {
-		rows[i] = ^uint64(0)
-	}
-	if rest := b.block.count % 64; rest > 0 {
-		rows[len(rows)-1] = 1<<rest - 1
-	}
-	for entry, columns := range entryColumns {
-		if !asked(conditions, columns) {
-			continue
-		}
-		r, raw, err := b.readColumns(entry, c.buffer)
+// rowsOf returns which records of a block meet all conditions. nil: all.
+func (c *scan) rowsOf(cols *blockColumns, conditions []condition) (rows bitset, err error) {
+	for i := range conditions {
+		col, err := cols.column(conditions[i].column)
 		if err != nil {
 			return nil, err
 		}
-		c.buffer = raw
-		for _, number := range columns {
-			col, err := r.column()
-			if err != nil {
-				return nil, b.wrap(err)
-			}
-			for i := range conditions {
-				if conditions[i].column == number {
-					conditions[i].keep(rows, col)
-				}
-			}
-		}
-		if rows.empty() {
+		if rows = conditions[i].keep(rows, col); rows.empty() {
 			break
 		}
 	}
 	return rows, nil
 }
 
-// asked reports whether a condition is about one of the columns.
-func asked(conditions []condition, columns []int) bool {
-	for i := range conditions {
-		for _, column := range columns {
-			if conditions[i].column == column {
-				return true
-			}
-		}
-	}
-	return false
+// blockColumns are the columns of a block, read as they are asked for.
+type blockColumns struct {
+	*blockReader
+	buffer *[]byte // room to read into
+	read   [columnCount]*column
 }
 
-// keep leaves in rows those that meet the condition.
-func (c *condition) keep(rows bitset, col *column) {
-	meets := make([]bool, len(col.values))
-	all := true
+func (b *blockColumns) column(number int) (*column, error) {
+	if b.read[number] != nil {
+		return b.read[number], nil
+	}
+	entry := entryOf(number)
+	r, err := b.entry(entry)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range entryColumns[entry] {
+		if b.read[n], err = r.column(); err != nil {
+			return nil, b.wrap(err)
+		}
+	}
+	return b.read[number], nil
+}
+
+func (b *blockColumns) places() (*places, error) {
+	r, err := b.entry(entryPlaces)
+	if err != nil {
+		return nil, err
+	}
+	p, err := r.places(b.block.newest)
+	return p, b.wrap(err)
+}
+
+func (b *blockColumns) entry(entry int) (r *columnsReader, err error) {
+	r, *b.buffer, err = b.readColumns(entry, *b.buffer)
+	return r, err
+}
+
+// keep returns of rows those that meet the condition.
+func (c *condition) keep(rows bitset, col *column) bitset {
+	meets, all := make([]bool, len(col.values)), true
 	for i, value := range col.values {
 		meets[i] = c.matches(value)
 		all = all && meets[i]
 	}
 	if all {
-		return
+		return rows
 	}
+	left := newBitset(len(col.rows))
 	for i, code := range col.rows {
-		if !meets[code] {
-			rows[i/64] &^= 1 << (i % 64)
+		if meets[code] && rows.has(i) {
+			left.add(i)
 		}
 	}
+	return left
 }

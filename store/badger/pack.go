@@ -145,6 +145,7 @@ type target struct {
 	class  record.Class
 	day    time.Time
 	bound  manifest
+	values valueSets
 	gaps   map[record.ID]time.Time // and when the stretch of each ends
 	blocks []block                 // that were put, and count once they are flushed
 
@@ -197,6 +198,10 @@ func planTargets(view *store.View) (ts targets, err error) {
 		t.bound.widen(&manifest{
 			Oldest: row.ID, Newest: row.ID, First: row.Sequence, Last: row.Sequence, GapsUntil: gaps[row.ID],
 		})
+		t.values.add(row.Meta)
+	}
+	for _, t := range ts {
+		t.bound.Values = t.values.list()
 	}
 	return ts, nil
 }

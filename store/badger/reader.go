@@ -16,8 +16,10 @@ type blockReader struct {
 	segments *segments
 	segment  *segment
 	block    block
-	head     *head // set by open
-	spent    *int  // is told of the bytes that are read; nil: nobody asks
+	// conditions are those that a scan asks of it: the segment tells of the others.
+	conditions []condition
+	head       *head // set by open
+	spent      *int  // is told of the bytes that are read; nil: nobody asks
 
 	bodies []byte // the sub-block of bodies read last
 	number int    // its number plus one
@@ -41,12 +43,20 @@ func (b *blockReader) spend(bytes int) {
 	}
 }
 
-// open reads the head.
+// open reads the head, unless it was read lately.
 func (b *blockReader) open() error {
-	return b.view(func(txn *txn) (err error) {
+	key := headKey{b.segment, b.block.newest, b.block.first}
+	if b.head = b.segments.heads.get(key); b.head != nil {
+		return nil
+	}
+	err := b.view(func(txn *txn) (err error) {
 		b.head, err = readHead(txn, &b.block)
 		return err
 	})
+	if err == nil {
+		b.segments.heads.put(key, b.head)
+	}
+	return err
 }
 
 // find returns the sub-block of metadata that has the row of id, or else the

@@ -24,24 +24,39 @@ func (s *Store) Scan(ctx context.Context, q *record.Query) iter.Seq2[*record.Rec
 	}
 }
 
-func (s *Store) scan(ctx context.Context, q record.Query, yield func(*record.Record) bool) error {
+// newScan begins a scan for q, whose pin is set, of all segments, and of the journal
+// as the view shows it.
+func (s *Store) newScan(q *record.Query) (*scan, *store.View, error) {
 	if s.closed.Load() {
-		return store.ErrClosed
+		return nil, nil, store.ErrClosed
 	}
 	// The sequence first: the view has everything up to it. The view before the
 	// segments: a row that moves meanwhile is in one of them, or in both.
 	if now := s.journal.Sequence(); q.UpTo == 0 || q.UpTo > now {
 		q.UpTo = now
 	}
-	c := &scan{store: s, pin: q.UpTo, plan: newPlan(&q), needles: needlesOf(&q)}
+	c := &scan{store: s, pin: q.UpTo, plan: newPlan(q), needles: needlesOf(q)}
 	q.UpTo = 0 // the pin is minded by wants, which knows of begin entries
-	defer c.stop()
 	c.upper, c.bounded = q.Upper()
 	c.lower = q.Lower()
-	c.addJournal(s.journal.View())
+	view := s.journal.View()
 	for _, seg := range s.segments.list() {
 		c.addSegment(seg)
 	}
+	return c, view, nil
+}
+
+func (s *Store) scan(ctx context.Context, q record.Query, yield func(*record.Record) bool) error {
+	c, view, err := s.newScan(&q)
+	if err != nil {
+		return err
+	}
+	c.block = c.addRows
+	endJournal := c.addJournal(view)
+	defer func() {
+		endJournal()
+		c.stop()
+	}()
 	heap.Init(&c.sources)
 
 	deadline := time.Now().Add(s.options.ScanTime)
@@ -53,7 +68,7 @@ func (s *Store) scan(ctx context.Context, q record.Query, yield func(*record.Rec
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if c.looked >= s.options.ScanRecords || c.spent >= s.options.ScanBytes || !time.Now().Before(deadline) {
+		if c.usedUp(deadline) {
 			// Not where this scan began: whoever goes on from there gets nowhere.
 			if at := c.at(); !c.bounded || at != c.upper {
 				return &store.InterruptedError{At: at}
@@ -117,8 +132,7 @@ type scan struct {
 	bounded bool
 	lower   record.ID // and not below this
 
-	endJournal func() // of reading the journal's view
-
+	block   func(*blockReader) error // takes the next block of a segment
 	sources sources
 	opened  []source   // by the last step
 	leased  []*segment // the one leased first in front
@@ -196,6 +210,12 @@ func (c *scan) next() (*row, error) {
 	return row, nil
 }
 
+// usedUp reports whether the budget is.
+func (c *scan) usedUp(deadline time.Time) bool {
+	o := &c.store.options
+	return c.looked >= o.ScanRecords || c.spent >= o.ScanBytes || !time.Now().Before(deadline)
+}
+
 // at returns an id that all rows to come are below, and none of those before. The
 // top may be above those: a segment may have got newer blocks, as above.
 func (c *scan) at() record.ID {
@@ -245,7 +265,6 @@ func (c *scan) lease(seg *segment) {
 }
 
 func (c *scan) stop() {
-	c.endJournal()
 	for _, seg := range c.leased {
 		c.store.segments.unlease(seg)
 	}

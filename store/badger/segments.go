@@ -31,6 +31,8 @@ type segments struct {
 
 	uses sync.WaitGroup // of databases
 
+	heads headCache
+
 	// mu guards what follows, and refs, leases and used of every segment. Whoever
 	// needs a segment's mu as well takes that first.
 	mu     sync.Mutex

@@ -14,12 +14,14 @@ type journalSource struct {
 	pull       func() (store.Row, bool)
 }
 
-func (c *scan) addJournal(v *store.View) {
+// addJournal returns a function that ends the reading of v.
+func (c *scan) addJournal(v *store.View) (end func()) {
 	s := new(journalSource)
-	s.pull, c.endJournal = iter.Pull(v.Scan(c.upper, c.bounded, c.lower))
+	s.pull, end = iter.Pull(v.Scan(c.upper, c.bounded, c.lower))
 	if s.advance(c) {
 		c.sources = append(c.sources, s)
 	}
+	return end
 }
 
 func (s *journalSource) top() record.ID { return s.ahead.id }
@@ -47,14 +49,19 @@ func (s *journalSource) advance(c *scan) bool {
 // segmentSource yields no rows itself, but the blocks of a segment, each once
 // the scan comes to its newest record.
 type segmentSource struct {
-	segment *segment
-	next    record.ID
-	blocks  []block // those that are left; nil until the segment was opened
+	segment    *segment
+	conditions []condition // that its records may not meet
+	next       record.ID
+	blocks     []block // those that are left; nil until the segment was opened
 }
 
 func (c *scan) addSegment(seg *segment) {
-	if bound := seg.bound.Load(); c.overlaps(bound.Oldest, bound.Newest) {
-		c.sources = append(c.sources, &segmentSource{segment: seg, next: c.clamp(bound.Newest)})
+	bound := seg.bound.Load()
+	if !c.overlaps(bound.Oldest, bound.Newest) {
+		return
+	}
+	if conditions, none := bound.narrow(c.plan.conditions); !none {
+		c.sources = append(c.sources, &segmentSource{segment: seg, conditions: conditions, next: c.clamp(bound.Newest)})
 	}
 }
 
@@ -76,17 +83,12 @@ func (s *segmentSource) step(c *scan) (_ *row, more bool, err error) {
 			s.blocks = blocksFrom(s.blocks, c.upper)
 		}
 	} else {
-		b := &blockSource{blockReader: blockReader{
-			segments: c.store.segments, segment: s.segment, block: s.blocks[0], spent: &c.spent,
-		}}
-		s.blocks = s.blocks[1:]
-		var none bool
-		if b.narrowed, none, err = c.narrow(&b.blockReader); err != nil {
-			return nil, false, err
+		b := &blockReader{
+			segments: c.store.segments, segment: s.segment, conditions: s.conditions, block: s.blocks[0], spent: &c.spent,
 		}
-		if !none {
-			b.next = c.clamp(b.block.newest)
-			c.opened = append(c.opened, b)
+		s.blocks = s.blocks[1:]
+		if err := c.block(b); err != nil {
+			return nil, false, err
 		}
 	}
 	for len(s.blocks) > 0 && s.blocks[0].newest.Compare(c.lower) >= 0 {
@@ -104,6 +106,15 @@ func (s *segmentSource) step(c *scan) (_ *row, more bool, err error) {
 func blocksFrom(blocks []block, id record.ID) []block {
 	newest := id.Time().Add(blockSpan)
 	return blocks[sort.Search(len(blocks), func(i int) bool { return !blocks[i].newest.Time().After(newest) }):]
+}
+
+// addRows takes a block, if there is something to read in it.
+func (c *scan) addRows(b *blockReader) error {
+	n, none, err := c.narrow(b)
+	if err == nil && !none {
+		c.opened = append(c.opened, &blockSource{blockReader: *b, narrowed: n, next: c.clamp(b.block.newest)})
+	}
+	return err
 }
 
 // blockSource yields the rows of one block.
@@ -180,7 +191,7 @@ func (b *blockSource) read(c *scan) (err error) {
 	if err != nil {
 		return err
 	}
-	if !c.mayMatch(b.raw) {
+	if b.units == nil && b.rows == nil && !c.mayMatch(b.raw) {
 		c.looked += b.head.count / len(b.head.metadata) // about
 		return nil
 	}

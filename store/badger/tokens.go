@@ -61,16 +61,16 @@ func pageOf(token uint64, pages int) int {
 	return int(high)
 }
 
-// probe is a walk through the bits of a filter that belong to a token.
-type probe struct{ at, step uint32 }
+// probing is a walk through the bits of a filter that belong to a token.
+type probing struct{ at, step uint32 }
 
-func newProbe(token uint64) probe {
+func newProbe(token uint64) probing {
 	token *= 0xd6e8feb86659fd93 // apart from pageOf, which took the high bits
-	return probe{uint32(token), uint32(token>>32) | 1}
+	return probing{uint32(token), uint32(token>>32) | 1}
 }
 
 // next returns the next bit of a filter of so many.
-func (p *probe) next(size int) int {
+func (p *probing) next(size int) int {
 	at := int(uint64(p.at) * uint64(size) >> 32)
 	p.at += p.step
 	return at
