@@ -327,7 +327,7 @@ func digestByHand(entries []badger.Entry) string {
 		if e.Key[25] == 0 {
 			end()
 			head = e
-		} else {
+		} else if e.Key[25] <= 2 { // metadata and bodies
 			content.Write(e.Value)
 		}
 	}
