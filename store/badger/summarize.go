@@ -3,6 +3,7 @@ package badger
 import (
 	"container/heap"
 	"context"
+	"errors"
 	"iter"
 	"math"
 	"slices"
@@ -159,8 +160,17 @@ func (m *summary) tellFacets() {
 	}
 }
 
-// addBlock takes the next block, if there is something to count in it.
+// addBlock takes the next block, if there is something to count in it. Where its
+// columns are damaged its records are counted.
 func (m *summary) addBlock(b *blockReader) error {
+	err := m.addColumns(b)
+	if errors.Is(err, store.ErrCorrupt) {
+		err = m.addRecords(b)
+	}
+	return err
+}
+
+func (m *summary) addColumns(b *blockReader) error {
 	if len(m.plan.clauses) > 0 && b.block.filters.pages > 0 {
 		units, err := m.unitsOf(b)
 		if err != nil {
@@ -272,14 +282,23 @@ func (k *columnCounter) tellFacets(t *store.Tally) {
 
 // addRecords takes a block whose records must be looked at themselves.
 func (m *summary) addRecords(b *blockReader) error {
-	if err := b.open(); err != nil {
+	pass := func(err error) error { // what is damaged is told, and left out
+		if m.store.passBlock(b, err) {
+			return nil
+		}
 		return err
+	}
+	if err := b.open(); err != nil {
+		return pass(err)
 	}
 	k := new(recordCounter)
 	for number := range b.head.metadata {
 		raw, err := b.readMetadata(number, m.buffer)
 		if err != nil {
-			return err
+			if err = pass(err); err != nil {
+				return err
+			}
+			continue
 		}
 		m.buffer = raw
 		for rows := (rows{rest: raw}); ; {
