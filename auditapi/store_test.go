@@ -139,5 +139,9 @@ func (m *memory) Add(r *record.Record, _ *store.Counter) (*store.Commit, error) 
 	m.put(r)
 	return nil, nil
 }
+func (m *memory) Receipt(_ context.Context, r *record.Record, _ *store.Counter) error {
+	m.put(r)
+	return nil
+}
 
 var _ store.Store = (*memory)(nil)

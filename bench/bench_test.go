@@ -104,11 +104,12 @@ func newRedactor(b *testing.B) *redact.Redactor {
 
 type nowhere struct{}
 
-func (nowhere) Begin()                        {}
-func (nowhere) Announce(*record.Record) error { return nil }
-func (nowhere) Settle(*record.Record) error   { return nil }
-func (nowhere) Lose(record.ID, string)        {}
-func (nowhere) Forget()                       {}
+func (nowhere) Begin()                                        {}
+func (nowhere) Receipt(context.Context, *record.Record) error { return nil }
+func (nowhere) Announce(*record.Record) error                 { return nil }
+func (nowhere) Settle(*record.Record) error                   { return nil }
+func (nowhere) Lose(record.ID, string)                        {}
+func (nowhere) Forget()                                       {}
 
 // BenchmarkTap is a handler alone, and the same with a capture around it, up to
 // the finished record: taps, identity, redaction, digests.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -94,12 +95,25 @@ type Capture struct {
 	// What is secret, beside what always is.
 	Redact *Redaction `json:"redact,omitempty"`
 
+	// What becomes of a call that cannot be put on record. `open`: it goes on, and
+	// is part of a gap if there is never a record of it. `closed`: it begins only
+	// when a receipt of it is stored as durably as records are (see `durability`),
+	// for which it waits up to 2 seconds; if that fails, or is known to be in vain,
+	// the answer is 503 with a `Retry-After`, and the component is not called.
+	// Calls of level `none` need no receipt; what has one becomes a record,
+	// whatever its level says of its status later. Where captures join and one of
+	// them is `closed`, the handlers behind that one run only with a receipt. In
+	// `handle_errors` it has no say in calls that another capture has begun.
+	// Default: `open`.
+	Fail string `json:"fail,omitempty"`
+
 	app    *App
 	policy policy
 	namer  *namer
 	held   held
 	// rules are made on the first call: what is only validated makes no keys.
-	rules func() (*capture.Rules, error)
+	rules     func() (*capture.Rules, error)
+	complaint complaint // about calls that were refused
 	// ledger is that of the engine that took the last call.
 	ledger atomic.Pointer[ledger]
 }
@@ -196,6 +210,9 @@ func (c *Capture) check() error {
 			return fmt.Errorf("%s is %d bytes: want 0 to %s", name, *size, humanize.IBytes(capture.MaxKept))
 		}
 	}
+	if c.Fail != "" && !slices.Contains(failPolicies, c.Fail) {
+		return fmt.Errorf("fail %q is unknown: want one of %q", c.Fail, failPolicies)
+	}
 	if err := checkLevels(c.Levels); err != nil {
 		return err
 	}
@@ -211,7 +228,7 @@ func (c *Capture) check() error {
 // hasRules reports whether c says more than its source.
 func (c *Capture) hasRules() bool {
 	return len(c.Levels) > 0 || c.RequestBody != nil || c.ResponseBody != nil || c.StreamBody != nil ||
-		c.Project != "" || c.ProjectPath > 0 || c.Identity != nil || c.Redact != nil || len(c.Actions) > 0 || c.OpenAPI != ""
+		c.Project != "" || c.ProjectPath > 0 || c.Identity != nil || c.Redact != nil || len(c.Actions) > 0 || c.OpenAPI != "" || c.closed()
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
@@ -232,7 +249,12 @@ func (c *Capture) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	matched := c.namer.match(r)
 	facts := func(ending capture.Ending) capture.Facts { return c.factsOf(r, ending, matched) }
 	if joins {
-		x.Join(rules, levels, bodies, facts)
+		if x.Join(rules, levels, bodies, facts) && c.closed() && !dropped(levels) {
+			if err := receipt(x, r); err != nil {
+				c.refuse(w, err)
+				return nil
+			}
+		}
 		return answer(x, w, r, next)
 	}
 	e, release := c.app.lease()
@@ -257,6 +279,14 @@ func (c *Capture) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 		x.End(ending)
 	}()
+	if c.closed() {
+		err = receipt(x, r)
+	}
+	if err != nil {
+		c.refuse(x.Writer(), err)
+		ending = capture.Ending{}
+		return nil
+	}
 	err = next.ServeHTTP(x.Writer(), r)
 	ending = capture.Ending{Err: err, Status: statusOf(err)}
 	return err

@@ -288,6 +288,20 @@ func (l *ledger) Announce(r *record.Record) error {
 	return err
 }
 
+// Receipt implements capture.Ledger. It waits while the store is being opened.
+func (l *ledger) Receipt(ctx context.Context, r *record.Record) error {
+	select {
+	case <-l.engine.opened:
+	case <-ctx.Done():
+		return errOpening
+	}
+	s, err := l.engine.current()
+	if err != nil {
+		return err
+	}
+	return s.Receipt(ctx, r, l.count())
+}
+
 // Forget implements capture.Ledger. It never waits.
 func (l *ledger) Forget() {
 	if !l.engine.ready.Load() {

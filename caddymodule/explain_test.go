@@ -56,6 +56,15 @@ const rich = `:8080 {
 			body on /images/*
 		}
 	}
+	handle_path /strict/* {
+		audit_capture strict {
+			fail closed
+		}
+		route {
+			audit_capture lax
+			respond 200
+		}
+	}
 	handle_path /api/* {
 		audit_capture inner {
 			level metadata /v1/*
@@ -104,6 +113,8 @@ func TestExplainSaysWhichLineDecides(t *testing.T) {
 		"a status": {[]string{"--status", "204", "GET", ":8080/health"}, []string{
 			"GET /health, host localhost:8080, is not recorded", "level none on 2xx (Caddyfile:10)",
 		}},
+		"open":   {[]string{"GET", ":8080/x"}, []string{"fail open: the call goes on, and what is lost is counted"}},
+		"closed": {[]string{"GET", ":8080/strict/x"}, []string{"capture lax at Caddyfile:31", "fail closed: without a receipt that is stored the answer is 503"}},
 		"a header": {[]string{"-H", "X-Internal: 1", "-H", "Host: a.example", "GET", "http://localhost:8080/x/demo"}, []string{
 			"GET /x/demo, host a.example, is recorded", "level metadata (Caddyfile:11)", "bodies none", "project demo",
 		}},
@@ -117,14 +128,14 @@ func TestExplainSaysWhichLineDecides(t *testing.T) {
 			"bodies up to 64 KiB of the request, 8.0 KiB of that of a stream; binary too: body on (Caddyfile:23)",
 		}},
 		"innermost": {[]string{"GET", ":8080/api/v1/x"}, []string{
-			"capture inner at Caddyfile:27", "level metadata (Caddyfile:28)", "inside nova at Caddyfile:9, whose rules do not hold",
-			"ends http.handlers.reverse_proxy at apps/http/servers/srv0/routes/5/handle/0/routes/1/handle/1",
+			"capture inner at Caddyfile:36", "level metadata (Caddyfile:37)", "inside nova at Caddyfile:9, whose rules do not hold",
+			"ends http.handlers.reverse_proxy at apps/http/servers/srv0/routes/6/handle/0/routes/1/handle/1",
 		}},
-		"a variable":    {[]string{"GET", ":8080/flagged"}, []string{"capture flagged at Caddyfile:35"}},
+		"a variable":    {[]string{"GET", ":8080/flagged"}, []string{"capture flagged at Caddyfile:44"}},
 		"before it":     {[]string{"GET", ":8080/early"}, []string{"capture nova at Caddyfile:9"}},
-		"none, inside":  {[]string{"GET", ":8080/quiet"}, []string{"GET /quiet, host localhost:8080, is not recorded", "level none (Caddyfile:46)"}},
+		"none, inside":  {[]string{"GET", ":8080/quiet"}, []string{"GET /quiet, host localhost:8080, is not recorded", "level none (Caddyfile:55)"}},
 		"not covered":   {[]string{"GET", "http://open.example:8081/x"}, []string{"GET /x, host open.example:8081, is not recorded: no audit_capture is on its way"}},
-		"none":          {[]string{"GET", "closed.example:8081/x"}, []string{"GET /x, host closed.example:8081, is not recorded", "capture closed at Caddyfile:55"}},
+		"none":          {[]string{"GET", "closed.example:8081/x"}, []string{"GET /x, host closed.example:8081, is not recorded", "capture closed at Caddyfile:64"}},
 		"no such site":  {[]string{"GET", "http://other.example:8081/x"}, []string{"GET /x, host other.example:8081, is not recorded: no site of this server serves the host"}},
 		"no server":     {[]string{"GET", ":9/"}, []string{"no server of the configuration listens on localhost port 9"}},
 		"which site":    {[]string{"GET", "/x"}, []string{"2 sites have an audit_capture (localhost:8080, closed.example:8081): name the one that is meant, as in http://host:port/x"}},
@@ -134,7 +145,7 @@ func TestExplainSaysWhichLineDecides(t *testing.T) {
 		"small letters": {[]string{"get", ":8080/other"}, []string{"GET /other, host localhost:8080, is recorded"}},
 		"a bad header":  {[]string{"--header", "X", "GET", ":8080/"}, []string{`header "X": want 'Name: value'`}},
 		"a bad method":  {[]string{"G T", ":8080/"}, []string{`net/http: invalid method "G T"`}},
-		"a bad matcher": {[]string{"--header", "N: x", "GET", ":8080/doubt"}, []string{"matching apps/http/servers/srv0/routes/2/handle/0/routes/0: type conversion error from 'string' to 'int'"}},
+		"a bad matcher": {[]string{"--header", "N: x", "GET", ":8080/doubt"}, []string{"matching apps/http/servers/srv0/routes/3/handle/0/routes/0: type conversion error from 'string' to 'int'"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := explain(t, rich, x.args...)

@@ -49,7 +49,9 @@ type explainedRules struct {
 	BodyLines []string `json:"body_lines,omitempty"`
 	Project   string   `json:"project,omitempty"`
 	// Action is what the call does, as far as method, path and matchers tell.
-	Action    string             `json:"action,omitempty"`
+	Action string `json:"action,omitempty"`
+	// Fail is what becomes of the call where it cannot be put on record.
+	Fail      string             `json:"fail"`
 	Policy    string             `json:"policy"`
 	Redaction explainedRedaction `json:"redaction"`
 }
@@ -95,14 +97,19 @@ func (c call) explain(app *caddyhttp.App, origins map[string][]origin) (*explana
 	e := &explanation{
 		Method: c.method, URI: r.RequestURI, Host: r.Host, Server: server.Name(), Listen: server.Listen, End: t.end,
 	}
+	closed := false // by one that the call meets before: its receipt stands
 	for i, m := range t.captures {
 		switch {
 		case i == len(t.captures)-1:
 			if e.Capture, err = c.rules(m, originalPath(t.request), origins); err != nil {
 				return nil, err
 			}
+			if closed {
+				e.Capture.Fail = failClosed
+			}
 		case !dropped(m.capture.policy.choose(m.hold)):
 			e.Outer = append(e.Outer, placeOf(m, origins))
+			closed = closed || m.capture.closed()
 		}
 	}
 	host := hosts{(&url.URL{Host: r.Host}).Hostname()}
@@ -125,7 +132,7 @@ func (c call) rules(m met, path string, origins map[string][]origin) (*explained
 	e := &explainedRules{
 		place: placeOf(m, origins), Policy: p.id, Levels: c.levels(m, origins[p.id]),
 		RequestBody: m.capture.requestBody(), ResponseBody: m.capture.responseBody(), StreamBody: m.capture.streamBody(),
-		Project: m.capture.Project,
+		Project: m.capture.Project, Fail: cmp.Or(m.capture.Fail, failOpen),
 	}
 	if n := m.capture.ProjectPath; n > 0 {
 		e.Project = segment(path, n)
@@ -224,6 +231,7 @@ func (c *explainedRules) print(line func(name, text string)) {
 	line("bodies", c.bodies())
 	line("project", c.Project)
 	line("action", c.Action)
+	line("fail", c.fail())
 	line("policy", c.Policy)
 	x := c.Redaction
 	line("redaction", x.Mode+"; found by its look: "+cmp.Or(strings.Join(x.Values, " "), "nothing"))
@@ -245,6 +253,14 @@ func (c *explainedRules) most() capture.Level {
 		most = min(most, capture.Level(slices.Index(levelNames, l.Level)))
 	}
 	return most
+}
+
+// fail says in words what becomes of a call that cannot be put on record.
+func (c *explainedRules) fail() string {
+	if c.Fail == failClosed {
+		return "closed: without a receipt that is stored the answer is 503"
+	}
+	return "open: the call goes on, and what is lost is counted"
 }
 
 // bodies says in words how much is kept of them.

@@ -18,6 +18,8 @@ var (
 		"Records committed to the store.", nil, nil)
 	lostDesc = prometheus.NewDesc("auditgate_records_lost_total",
 		"Calls that became no record but part of a gap, by reason.", []string{"reason"}, nil)
+	refusedDesc = prometheus.NewDesc("auditgate_calls_refused_total",
+		"Calls that were answered with 503 because no receipt of them could be stored (fail closed).", []string{"source"}, nil)
 	memoryDesc = prometheus.NewDesc("auditgate_memory_bytes",
 		"Memory that bodies and records take until they are stored.", nil, nil)
 	bytesDesc = prometheus.NewDesc("auditgate_store_bytes",
@@ -56,7 +58,7 @@ func registerMetrics(registry *prometheus.Registry, key string) error {
 
 // Describe implements prometheus.Collector.
 func (collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{callsDesc, storedDesc, lostDesc, memoryDesc, bytesDesc, commitDesc, oldestDesc, droppedDesc, overfullDesc} {
+	for _, d := range []*prometheus.Desc{callsDesc, storedDesc, lostDesc, refusedDesc, memoryDesc, bytesDesc, commitDesc, oldestDesc, droppedDesc, overfullDesc} {
 		ch <- d
 	}
 	newQueries().Describe(ch)
@@ -78,6 +80,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 
 func (e *engine) collect(ch chan<- prometheus.Metric) {
 	e.queries.Collect(ch)
+	e.pipeline.Refusals(func(source string, n uint64) {
+		ch <- prometheus.MustNewConstMetric(refusedDesc, prometheus.CounterValue, float64(n), source)
+	})
 	s, err := e.current()
 	if err != nil {
 		return

@@ -22,6 +22,7 @@ import (
 //		identity      { … }                                                   # see parseIdentity
 //		action        <name> { … }                                          # repeatable, see parseAction
 //		openapi       <file>
+//		fail          open|closed
 //		redact {
 //			headers <name…>
 //			fields  <name…>
@@ -62,10 +63,12 @@ func parseCapture(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 			b.try(func() error { return parseAction(h, c) })
 		case "openapi":
 			b.once(func() error { return word(d, &c.OpenAPI) })
+		case "fail":
+			b.once(func() error { return oneOf(d, &c.Fail, failPolicies...) })
 		case "redact":
 			b.once(func() error { return parseRedact(h, c, &at) })
 		default:
-			b.unknown("level", "request_body", "response_body", "stream_body", "project", "identity", "action", "openapi", "redact")
+			b.unknown("level", "request_body", "response_body", "stream_body", "project", "identity", "action", "openapi", "fail", "redact")
 		}
 		b.check(c.check)
 	}

@@ -236,9 +236,13 @@ func (c *Capture) fingerprint() (string, error) {
 		redaction = *c.Redact
 		redaction.Mode = cmp.Or(redaction.Mode, redact.HMAC.String())
 	}
-	text, err := json.Marshal([]any{
+	shape := []any{
 		shaping, redact.DefaultsVersion, c.Source, c.requestBody(), c.responseBody(), c.streamBody(), c.Levels, redaction,
-	})
+	}
+	if c.closed() {
+		shape = append(shape, c.Fail)
+	}
+	text, err := json.Marshal(shape)
 	// Once more, for one order of the members of matchers, whoever wrote them.
 	var rules any
 	if err == nil {

@@ -277,3 +277,10 @@ func TestJSONIsCheckedLikeACaddyfile(t *testing.T) {
 		}
 	}
 }
+
+func TestFailIsPartOfThePolicy(t *testing.T) {
+	policy := func(lines string) string { return provisionCapture(t, lines).PolicyID() }
+	if policy("") != policy("fail open") || policy("") == policy("fail closed") {
+		t.Error("open is the default and closed is another policy, but the names say otherwise")
+	}
+}

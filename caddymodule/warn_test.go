@@ -77,6 +77,7 @@ func TestWhatPassesUnseenIsFound(t *testing.T) {
 		"both special":          {":1 {\naudit_capture /v1/* a\naudit_capture /v2/* b\n}", nil},
 
 		"errors with rules":         {":1 {\naudit_capture a\nreverse_proxy h:9\nhandle_errors {\naudit_capture a {\nredact {\nfields pin\n}\n}\nrespond sorry\n}\n}", []string{rules + " srv0 :1 a"}},
+		"errors with fail closed":   {":1 {\naudit_capture a\nreverse_proxy h:9\nhandle_errors {\naudit_capture a {\nfail closed\n}\nrespond 500\n}\n}", []string{rules + " srv0 :1 a"}},
 		"errors with a level":       {":1 {\naudit_capture a\nhandle_errors {\naudit_capture a {\nlevel none\n}\n}\n}", []string{rules + " srv0 :1 a"}},
 		"errors with a size":        {":1 {\naudit_capture a\nhandle_errors {\naudit_capture a {\nrequest_body 0\n}\n}\n}", []string{rules + " srv0 :1 a"}},
 		"errors with a project":     {":1 {\naudit_capture a\nhandle_errors {\naudit_capture a {\nproject path 2\n}\n}\n}", []string{rules + " srv0 :1 a"}},

@@ -39,7 +39,7 @@ func (p *Pipeline) announceAll() {
 func (p *Pipeline) announce(w *worker, x *Exchange) {
 	x.announcing.Lock()
 	defer x.announcing.Unlock()
-	if x.sealed {
+	if x.sealed || x.announced {
 		return
 	}
 	x.mu.Lock()
@@ -54,9 +54,6 @@ func (p *Pipeline) announce(w *worker, x *Exchange) {
 			p.panicked(w, x.ID, s.rules.Source, v, "announcing a call panicked, its record is to come")
 		}
 	}()
-	if s.facts.Project == "" && s.rules.Project != nil {
-		s.facts.Project = s.rules.Project(x.uri)
-	}
 	level := choose(levels, s.status)
 	if s.status == 0 {
 		_, level = candidates(levels)
@@ -64,6 +61,15 @@ func (p *Pipeline) announce(w *worker, x *Exchange) {
 	if level == None {
 		p.live.again(x)
 		return
+	}
+	x.announced = x.ledger.Announce(w.progress(x, s)) == nil
+}
+
+// progress makes the record of a call that goes on: all that is known of it by now,
+// but for bodies. It is good until the next one.
+func (w *worker) progress(x *Exchange, s seen) *record.Record {
+	if s.facts.Project == "" && s.rules.Project != nil {
+		s.facts.Project = s.rules.Project(x.uri)
 	}
 	// The exchange goes on, and a worker will want them as they are.
 	s.request, s.response = slices.Clone(x.headers), slices.Clone(s.response)
@@ -74,7 +80,7 @@ func (p *Pipeline) announce(w *worker, x *Exchange) {
 	w.r.RequestBody = x.uploaded().soFar(s.request)
 	w.r.ResponseBody = x.response.soFar(s.response)
 	name(&w.r, s.rules, s.facts, redactor)
-	x.announced = x.ledger.Announce(&w.r) == nil
+	return &w.r
 }
 
 // soFar is what is known of a body that is still on its way: of its content,

@@ -1,6 +1,7 @@
 package capture_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -239,6 +240,8 @@ func (s *strict) Announce(r *record.Record) error {
 	s.announced[r.EventID] = true
 	return nil
 }
+
+func (s *strict) Receipt(_ context.Context, r *record.Record) error { return s.Announce(r) }
 
 func (s *strict) Settle(r *record.Record) error {
 	s.mu.Lock()

@@ -1,6 +1,7 @@
 package capture_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -16,11 +17,12 @@ import (
 // void is a ledger that keeps nothing.
 type void struct{}
 
-func (void) Begin()                        {}
-func (void) Announce(*record.Record) error { return nil }
-func (void) Settle(*record.Record) error   { return nil }
-func (void) Lose(record.ID, string)        {}
-func (void) Forget()                       {}
+func (void) Begin()                                        {}
+func (void) Receipt(context.Context, *record.Record) error { return nil }
+func (void) Announce(*record.Record) error                 { return nil }
+func (void) Settle(*record.Record) error                   { return nil }
+func (void) Lose(record.ID, string)                        {}
+func (void) Forget()                                       {}
 
 // usual is a call such as there are many.
 func usual() (*http.Request, http.Header) {

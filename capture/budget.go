@@ -43,6 +43,10 @@ func (b *Budget) force(n int64) { b.used.Add(n) }
 // exhausted reports whether even calls without bodies take too much.
 func (b *Budget) exhausted() bool { return b.used.Load() > 2*b.limit.Load() }
 
+// tight reports whether no call may begin that must become a record: half of what
+// lies past the limit is for those that have.
+func (b *Budget) tight() bool { return b.used.Load() > b.limit.Load()/2*3 }
+
 func (b *Budget) give(n int64) { b.used.Add(-n) }
 
 // Buffers come in classes, each twice the one before, so that a buffer that went

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"context"
 	"crypto/x509"
 
 	"github.com/auditgate/auditgate/capture/naming"
@@ -16,6 +17,10 @@ type Ledger interface {
 	// whose outcome is in_progress, under the id of the final one. The ledger
 	// does not keep r. With an error it was not taken, and nothing is lost.
 	Announce(r *record.Record) error
+	// Receipt takes what Announce takes, and returns when it is stored: then there
+	// will be a record of the call, and room for it is set aside. With an error,
+	// which comes when ctx ends at the latest, it may be stored yet or not.
+	Receipt(ctx context.Context, r *record.Record) error
 	// Settle takes the final record of a call, which it does not keep.
 	Settle(r *record.Record) error
 	// Lose notes that a call became no final record: one that was announced stays

@@ -1,6 +1,7 @@
 package capture_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -25,6 +26,10 @@ type book struct {
 	lost     []string
 	refuse   error
 
+	noReceipt error
+	receipts  []*record.Record
+	largest   int // record that is taken, in bytes; 0: any
+
 	forgotten   int
 	refused     int // announcements
 	announced   []*record.Record
@@ -38,6 +43,9 @@ func (b *book) Settle(r *record.Record) error {
 	defer b.mu.Unlock()
 	if b.refuse != nil {
 		return b.refuse
+	}
+	if n := len(r.AppendMeta(nil)) + len(r.RequestBody.Content) + len(r.ResponseBody.Content); b.largest > 0 && n > b.largest {
+		return errors.New("too large")
 	}
 	var kept record.Record // as a store does: through the stored form
 	if err := kept.SetMeta(r.EventID, r.AppendMeta(nil)); err != nil {
@@ -62,6 +70,20 @@ func (b *book) Announce(r *record.Record) error {
 	}
 	b.announced = append(b.announced, &kept)
 	b.settledThen = append(b.settledThen, len(b.records))
+	return nil
+}
+
+func (b *book) Receipt(_ context.Context, r *record.Record) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.noReceipt != nil {
+		return b.noReceipt
+	}
+	var kept record.Record
+	if err := kept.SetMeta(r.EventID, r.AppendMeta(nil)); err != nil {
+		return err
+	}
+	b.receipts = append(b.receipts, &kept)
 	return nil
 }
 

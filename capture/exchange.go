@@ -55,6 +55,11 @@ type Exchange struct {
 	stop  func() bool
 	phase phase
 
+	// promised tells that the call has a receipt, or may have: it is not lost for want
+	// of room.
+	promised bool
+	refused  bool // for want of a receipt: no handler has seen it
+
 	// sealed tells that the exchange is not announced any more, announced that the
 	// ledger has heard of it. announcing guards both, and is held while that happens.
 	sealed, announced bool
@@ -250,6 +255,9 @@ func (x *Exchange) settle() {
 	x.uploaded().release()
 	x.response.release()
 	x.pipeline.budget.give(x.weight)
+	if x.promised {
+		x.pipeline.promises.Add(-1)
+	}
 	if x.release != nil {
 		x.release()
 	}

@@ -16,7 +16,7 @@ type result struct {
 	outcome record.Outcome
 	success record.Success
 	status  int
-	source  string // of the status: "" or "error"
+	source  string // of the status: "", "error" or "refused"
 	whole   bool   // the response came to its end
 }
 
@@ -64,6 +64,9 @@ func (x *Exchange) weigh() result {
 		res.success = record.SuccessUnknown
 	default:
 		res.success = record.SuccessYes
+	}
+	if x.refused && res.source == "" {
+		res.source = "refused"
 	}
 	return res
 }

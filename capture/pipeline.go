@@ -23,6 +23,11 @@ type Pipeline struct {
 	log    *slog.Logger
 	live   live
 	queue  chan *Exchange
+	// promised is the queue of exchanges with a receipt, and promises counts them
+	// from the receipt to the record: there are never more than have room.
+	promised chan *Exchange
+	promises atomic.Int64
+	refusals sync.Map // source → *atomic.Uint64
 	// workers are started by NewPipeline and end when Close closes the queue, and
 	// closing.
 	workers sync.WaitGroup
@@ -46,18 +51,35 @@ type outcomeKey struct {
 func NewPipeline(budget *Budget, log *slog.Logger) *Pipeline {
 	p := &Pipeline{
 		budget: budget, book: identity.NewBook(nil), log: log,
-		queue: make(chan *Exchange, MaxWaiting), closing: make(chan struct{}), asking: make(chan struct{}, MaxAsking),
+		queue: make(chan *Exchange, MaxWaiting), promised: make(chan *Exchange, MaxPromised), closing: make(chan struct{}), asking: make(chan struct{}, MaxAsking),
 	}
 	p.workers.Go(p.announceAll)
 	for range runtime.GOMAXPROCS(0) {
-		p.workers.Go(func() {
-			var w worker
-			for x := range p.queue {
-				p.settle(&w, x)
-			}
-		})
+		p.workers.Go(p.work)
 	}
 	return p
+}
+
+// work makes records until both queues are closed.
+func (p *Pipeline) work() {
+	var w worker
+	queue, promised := p.queue, p.promised
+	for queue != nil || promised != nil {
+		select {
+		case x, more := <-queue:
+			if more {
+				p.settle(&w, x)
+			} else {
+				queue = nil
+			}
+		case x, more := <-promised:
+			if more {
+				p.settle(&w, x)
+			} else {
+				promised = nil
+			}
+		}
+	}
 }
 
 // Budget returns the pipeline's memory budget.
@@ -74,6 +96,9 @@ func (p *Pipeline) submit(x *Exchange) {
 	reason := LostShutdown
 	switch {
 	case p.closed:
+	case x.promised:
+		p.promised <- x // there is room
+		return
 	case p.budget.exhausted():
 		reason = LostMemory
 	default:
@@ -136,7 +161,11 @@ func (p *Pipeline) complete(w *worker, x *Exchange, patience identity.Patience) 
 		who = x.announcedAs // the token has ended since, and the call began before
 	}
 	r := w.record(x, min(x.level(), Metadata), who) // None: an inner capture came after it was announced
-	if err := x.ledger.Settle(r); err != nil {
+	err := x.ledger.Settle(r)
+	if err != nil && x.promised { // room is set aside for less
+		err = x.settleLess(r)
+	}
+	if err != nil {
 		x.ledger.Lose(x.ID, LostStore)
 		return made
 	}
@@ -176,6 +205,7 @@ func (p *Pipeline) Close(ctx context.Context) error {
 	if !p.closed {
 		p.closed = true
 		close(p.queue)
+		close(p.promised)
 		close(p.closing)
 	}
 	p.mu.Unlock()

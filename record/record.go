@@ -82,7 +82,8 @@ type Record struct {
 	Protocol    string `json:"protocol,omitempty"` // as HTTP/2.0
 
 	// Status is what the client got, 0 where it got none. StatusSource is
-	// "error" where the status is that of an error whose answer was not seen.
+	// "error" where the status is that of an error whose answer was not seen, and
+	// "refused" where the gateway answered for want of a receipt (`fail closed`).
 	Status       int     `json:"status,omitempty"`
 	StatusSource string  `json:"status_source,omitempty"`
 	Outcome      Outcome `json:"outcome"`

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/auditgate/auditgate/record"
@@ -34,6 +35,7 @@ type committer struct {
 	calls    *calls
 	tail     *tail
 	figures  *figures
+	room     atomic.Int64 // what the disk has set aside behind the last frame; see file.allocated
 
 	sealing chan chan error // requests to begin a new file
 	sealed  chan struct{}   // told when a file was sealed
@@ -153,7 +155,9 @@ func (c *committer) commit(b *batch) error {
 	began := c.now()
 	c.encode(b, began)
 	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+		c.figures.begin()
 		err := c.write()
+		c.figures.end()
 		if err == nil {
 			break
 		}
@@ -222,7 +226,9 @@ func (c *committer) write() error {
 	if c.keys != nil {
 		c.ready = frames
 	}
-	return c.file.write(frames, c.sync)
+	err := c.file.write(frames, c.sync)
+	c.room.Store(c.file.room())
+	return err
 }
 
 // seal begins the next file, unless this one has no records: begin entries alone
@@ -285,8 +291,9 @@ func (c *committer) show(b *batch) {
 		run, gaps, c.next = frames[i].rows(run, gaps, c.next, b.raw[p.start:p.end])
 	}
 	for _, a := range b.announced {
-		// They do not fill a file: those of one would fill the next, for ever.
-		c.file.limit += int64(len(a.raw))
+		if a.copied { // or those of one file would fill the next, for ever
+			c.file.limit += int64(len(a.raw))
+		}
 	}
 	slices.SortFunc(run, compareRows)
 	for _, q := range b.rows {

@@ -28,13 +28,15 @@ type entry struct {
 	size      int64
 	call      *Counter
 	commit    *Commit // that it is stored with
+	promise   int64   // bytes set aside for the record; 0 where it is no receipt
 }
 
 // announcement is a begin entry in a batch. It is no row yet: its record may
 // have come first.
 type announcement struct {
-	id  record.ID
-	raw []byte // as in a frame
+	id     record.ID
+	raw    []byte // as in a frame
+	copied bool   // from a file that is to go
 }
 
 // abandoned is a call in a batch whose begin entry is to become its record.
@@ -56,9 +58,9 @@ func (q *queue) announce(r *record.Record, meta []byte, call *Counter) (*Commit,
 		return nil, ErrFull
 	}
 	b := q.room(size)
-	q.entries[r.EventID] = entry{next, size, call, b.commit}
+	q.entries[r.EventID] = entry{announced: next, size: size, call: call, commit: b.commit}
 	q.entryBytes += size
-	q.addEntry(b, announcement{r.EventID, raw})
+	q.addEntry(b, announcement{id: r.EventID, raw: raw})
 	return b.commit, nil
 }
 
@@ -71,7 +73,7 @@ func (q *queue) carry(id record.ID, raw []byte) (*Commit, error) {
 		return nil, ErrClosed
 	}
 	b := q.room(int64(len(raw)))
-	q.addEntry(b, announcement{id, raw})
+	q.addEntry(b, announcement{id: id, raw: raw, copied: true})
 	return b.commit, nil
 }
 
@@ -86,6 +88,7 @@ func (q *queue) closeEntry(id record.ID) (e entry, ok bool) {
 	if e, ok = q.entries[id]; ok {
 		delete(q.entries, id)
 		q.entryBytes -= e.size
+		q.promised -= e.promise
 	}
 	return e, ok
 }

@@ -23,6 +23,7 @@ type file struct {
 	// after that.
 	end    int64  // where the next frame goes
 	limit  int64  // past it the next file is begun
+	size   int64  // that the disk has set aside for the file
 	last   uint64 // sequence of the newest record; first-1 where there is none
 	broken bool   // a write failed: what stands behind end is not known
 	unread bool   // parts of it could not be read at the start; not changed after that
@@ -57,7 +58,8 @@ func createFile(dir string, number uint64, h header, size int64, settled []byte,
 			f.discard()
 		}
 	}()
-	if f.f.Preallocate(size) != nil {
+	if f.size = size; f.f.Preallocate(size) != nil {
+		f.size = 0
 		// The disk has less room, or cannot do this: room is taken as it is needed.
 		if err = f.f.Truncate(0); err != nil {
 			return nil, err
@@ -99,6 +101,14 @@ func (f *file) write(frames []byte, sync bool) error {
 	}
 	f.end += int64(len(frames))
 	return nil
+}
+
+// room returns how many bytes behind the last frame the disk has set aside.
+func (f *file) room() int64 {
+	if f.broken {
+		return 0
+	}
+	return max(f.size-f.end, 0)
 }
 
 // trim gives back the room behind the last frame.
@@ -147,14 +157,17 @@ type frame struct {
 // to gaps those that are gaps. next is the sequence of the first record, and then
 // of the one after the last. Nothing of raw is kept.
 func (fr *frame) rows(rows, gaps []Row, next uint64, raw []byte) ([]Row, []Row, uint64) {
-	size := 0
-	_ = eachRow(raw, func(r rawRow) { size += len(r.meta) })
-	metas := make([]byte, 0, size)
+	// The metadata of begin entries stands apart: it goes when their records have come.
+	var sizes [2]int
+	kind := func(r rawRow) int { return int((r.flags & flagBegin) / flagBegin) }
+	_ = eachRow(raw, func(r rawRow) { sizes[kind(r)] += len(r.meta) })
+	metas := [2][]byte{make([]byte, 0, sizes[0]), make([]byte, 0, sizes[1])}
 	_ = eachRow(raw, func(r rawRow) {
-		at := len(metas)
-		metas = append(metas, r.meta...)
+		meta := &metas[kind(r)]
+		at := len(*meta)
+		*meta = append(*meta, r.meta...)
 		row := Row{
-			ID: r.id, Meta: metas[at:len(metas):len(metas)],
+			ID: r.id, Meta: (*meta)[at:len(*meta):len(*meta)],
 			frame: fr, at: uint32(r.at), request: uint32(r.request), response: uint32(r.response),
 		}
 		if r.flags&flagBegin == 0 {

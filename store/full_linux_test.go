@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store"
 )
 
@@ -121,6 +122,67 @@ func TestFullDiskAtCloseIsCountedByTheNextStart(t *testing.T) {
 	}
 	j = open(t, dir, store.JournalOptions{FileSize: 32 << 10})
 	if got := count(t, j.View(), "nova"); got.total() != uint64(begun) || got.gaps[store.ReasonKilled] == 0 {
+		t.Errorf("%d begun: %+v", begun, got)
+	}
+}
+
+func TestReceiptIsRefusedAtOnceWhereTheDiskIsFull(t *testing.T) {
+	disk := tinyDisk(t, 512)
+	dir := filepath.Join(disk, "journal")
+	// Not all of the file can be set aside, so room is taken as it is needed.
+	j := open(t, dir, store.JournalOptions{FileSize: 1 << 20})
+	call := j.Counter("nova")
+	var passed []record.ID
+	begun := 0
+	receive := func() error {
+		r := newCall("nova")
+		call.Begin()
+		begun++
+		err := j.Receipt(t.Context(), bare(begin(r)), call)
+		if err == nil {
+			passed = append(passed, r.EventID)
+		} else {
+			r.Status = 503
+		}
+		if _, err := j.Add(r, call); err != nil {
+			call.Abandon(r.EventID, "store", time.Now())
+		}
+		return err
+	}
+	var slowest time.Duration
+	for range 3 {
+		other := fill(t, disk)
+		refused := 0
+		waitFor(t, "receipts are refused", func() bool {
+			began := time.Now()
+			if err := receive(); err != nil {
+				slowest = max(slowest, time.Since(began))
+				if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, store.ErrFull) {
+					t.Fatal(err)
+				}
+				refused++
+			}
+			return refused > 20
+		})
+		if err := os.Remove(other); err != nil {
+			t.Fatal(err)
+		}
+		taken := 0
+		waitFor(t, "receipts are taken again", func() bool {
+			if receive() == nil {
+				taken++
+			}
+			return taken == 50
+		})
+	}
+	t.Logf("%d of %d receipts were taken, the others refused after %v at most", len(passed), begun, slowest)
+	shut(t, j)
+	for _, id := range passed {
+		if row, ok := j.View().Find(id); !ok || row.Sequence == 0 {
+			t.Errorf("%s passed and is no record", id)
+		}
+	}
+	if got := count(t, j.View(), "nova"); got.total() != uint64(begun) {
 		t.Errorf("%d begun: %+v", begun, got)
 	}
 }

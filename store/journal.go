@@ -92,6 +92,7 @@ func (o *JournalOptions) setDefaults() error {
 // journal is stored. All of its rows can be read; those of its sealed files are
 // to be packed into something better, and the files dropped.
 type Journal struct {
+	dir       string
 	queue     *queue
 	counters  *counters
 	tail      *tail

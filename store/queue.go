@@ -21,6 +21,7 @@ type queue struct {
 	mu         sync.Mutex // guards all below
 	batches    []*batch   // oldest first; records are added to the last
 	waiting    int64      // bytes of records that are not committed, those taken too
+	promised   int64      // bytes that receipts have set aside for their records
 	closed     bool
 	entries    map[record.ID]entry // of calls whose record was not added
 	entryBytes int64
@@ -117,14 +118,23 @@ func (q *queue) wake() {
 	}
 }
 
-// put adds a record to the last batch; see [Store.Add].
-func (q *queue) put(r *record.Record, call *Counter) (*Commit, error) {
+// encodeMeta returns the metadata of r in a buffer that goes back to scratch.
+func encodeMeta(r *record.Record) (*[]byte, error) {
 	if r.EventID.IsZero() {
 		return nil, errors.New("adding record: it has no event id")
 	}
 	buf := scratch.Get().(*[]byte)
-	defer scratch.Put(buf)
 	*buf = r.AppendMeta((*buf)[:0])
+	return buf, nil
+}
+
+// put adds a record to the last batch; see [Store.Add].
+func (q *queue) put(r *record.Record, call *Counter) (*Commit, error) {
+	buf, err := encodeMeta(r)
+	if err != nil {
+		return nil, err
+	}
+	defer scratch.Put(buf)
 	size := int64(len(*buf) + len(r.RequestBody.Content) + len(r.ResponseBody.Content))
 	if size > MaxRecord {
 		return nil, fmt.Errorf("adding record %s: %d bytes are more than the %d that are kept of one", r.EventID, size, int64(MaxRecord))
@@ -135,7 +145,9 @@ func (q *queue) put(r *record.Record, call *Counter) (*Commit, error) {
 	if q.closed {
 		return nil, ErrClosed
 	}
-	if q.waiting > 0 && q.waiting+size > q.limit { // a lone record may be larger than the limit
+	// A lone record may be larger than the limit, and that of a receipt has its room.
+	mine := q.entries[r.EventID].promise
+	if q.waiting > 0 && size > mine && q.waiting+q.promised-mine+size > q.limit {
 		return nil, ErrFull
 	}
 	if r.Outcome == record.OutcomeInProgress {

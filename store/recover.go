@@ -106,8 +106,9 @@ func openJournal(dir string, o JournalOptions) (_ *Journal, err error) {
 		c.counters.count(r.Gap.Reason, r.Gap.Count)
 	}
 	c.gapWake = time.AfterFunc(time.Hour, c.queue.wake)
+	c.room.Store(c.file.room())
 	go c.run()
-	return &Journal{queue: c.queue, counters: c.counters, tail: c.tail, committer: c}, nil
+	return &Journal{dir: dir, queue: c.queue, counters: c.counters, tail: c.tail, committer: c}, nil
 }
 
 // since returns what is known of when the records in the journal may have been

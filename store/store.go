@@ -58,6 +58,18 @@ type Store interface {
 	// outcome unfinished, which settles the call.
 	Add(r *record.Record, call *Counter) (*Commit, error)
 
+	// Receipt stores a begin entry, and returns nil when it is stored with the
+	// durability that the store was opened with: then the call may begin, since there
+	// will be a record of it. Room for that is set aside: Add takes the record of that
+	// ID whatever else waits, as long as it is not larger than the entry and
+	// [CompletionRoom]. One that is may be refused with [ErrFull], and added again
+	// without its bodies.
+	//
+	// With an error, which comes at once where it is known that nothing can be stored,
+	// and at the latest when ctx ends, the call must not begin: it is settled like any
+	// other, with Add or [Counter.Abandon], whether or not the entry is stored yet.
+	Receipt(ctx context.Context, r *record.Record, call *Counter) error
+
 	// Sequence returns that of the newest committed record, 0 before the first.
 	Sequence() uint64
 

@@ -189,16 +189,24 @@ func addRun(runs [][]Row, run []Row) [][]Row {
 	return append(runs[:n:n], run)
 }
 
+// mergeRuns leaves out begin entries whose record has come: with `fail closed` every
+// call has one.
 func mergeRuns(a, b []Row) []Row {
 	merged := make([]Row, 0, len(a)+len(b))
-	for len(a) > 0 && len(b) > 0 {
-		if compareRows(a[0], b[0]) <= 0 {
-			merged, a = append(merged, a[0]), a[1:]
+	for len(a) > 0 || len(b) > 0 {
+		var row Row
+		if len(b) == 0 || len(a) > 0 && compareRows(a[0], b[0]) <= 0 {
+			row, a = a[0], a[1:]
 		} else {
-			merged, b = append(merged, b[0]), b[1:]
+			row, b = b[0], b[1:]
+		}
+		if last := len(merged) - 1; last >= 0 && merged[last].Sequence == 0 && merged[last].ID == row.ID && row.Sequence != 0 {
+			merged[last] = row
+		} else {
+			merged = append(merged, row)
 		}
 	}
-	return append(append(merged, a...), b...)
+	return merged
 }
 
 // merge is a heap of runs that are read from their ends, on top the one whose

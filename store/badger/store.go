@@ -161,6 +161,11 @@ func (s *Store) Add(r *record.Record, call *store.Counter) (*store.Commit, error
 	return s.journal.Add(r, call)
 }
 
+// Receipt implements [store.Store].
+func (s *Store) Receipt(ctx context.Context, r *record.Record, call *store.Counter) error {
+	return s.journal.Receipt(ctx, r, call)
+}
+
 // Sequence implements [store.Store].
 func (s *Store) Sequence() uint64 { return s.journal.Sequence() }
 
