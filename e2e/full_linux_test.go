@@ -172,7 +172,7 @@ func TestFullDiskCostsNoCallInOpenAndNoRecordInClosed(t *testing.T) {
 			g := newGateway(t)
 			disk := filepath.Join(g.dir, "store")
 			smallDisk(t, disk, 60)
-			g.write(strings.Replace(g.site(c.address()), "audit_capture nova", "audit_capture nova {\n\t\tfail "+mode+"\n\t}", 1))
+			g.write(strings.Replace(g.closedSite(c.address()), "closed", mode, 1))
 			config, err := os.ReadFile(g.config)
 			if err != nil {
 				t.Fatal(err)
@@ -243,5 +243,92 @@ func TestFullDiskCostsNoCallInOpenAndNoRecordInClosed(t *testing.T) {
 			g.start()
 			a.books(g, mode == "closed")
 		})
+	}
+}
+
+func TestClosedHoldsForAllThatStandsBehindIt(t *testing.T) {
+	g := newGateway(t)
+	disk := filepath.Join(g.dir, "store")
+	smallDisk(t, disk, 60)
+	g.write(strings.NewReplacer("TRAFFIC", g.traffic, "COMPONENT", ruled(t)).Replace(`TRAFFIC {
+	route /lax/* {
+		audit_capture lax
+		handle /lax/strict/* {
+			audit_capture strict {
+				fail closed
+			}
+			reverse_proxy COMPONENT
+		}
+		handle /lax/none/* {
+			audit_capture none {
+				level none
+				fail closed
+			}
+			reverse_proxy COMPONENT
+		}
+		reverse_proxy COMPONENT
+	}
+	route /strict/* {
+		audit_capture strict {
+			fail closed
+		}
+		handle /strict/lax/* {
+			audit_capture lax
+			reverse_proxy COMPONENT
+		}
+		reverse_proxy COMPONENT
+	}
+}
+`))
+	g.start()
+	g.bearer = g.token("auditor")
+	answer := func(path string) (int, string) {
+		t.Helper()
+		res := g.open(t.Context(), http.MethodGet, path, "req"+path, nil)
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, string(body)
+	}
+	paths := map[string]bool{ // whether they are refused
+		"/lax/": false, "/lax/strict/": true, "/lax/none/": false, "/strict/": true, "/strict/lax/": true,
+	}
+	for path := range paths {
+		if status, body := answer(path); status != http.StatusOK {
+			t.Errorf("%s, while there is room: %d %s", path, status, body)
+		}
+	}
+	other := fillDisk(t, disk)
+	for path, refused := range paths {
+		status, body := answer(path)
+		if refused && (status != http.StatusServiceUnavailable || !strings.Contains(body, "no-receipt")) || !refused && status != http.StatusOK {
+			t.Errorf("%s, while the disk is full: %d %s; want it refused: %v", path, status, body, refused)
+		}
+	}
+	if err := os.Remove(other); err != nil {
+		t.Fatal(err)
+	}
+	// Each was two calls: one that was answered, and then one that may have been refused.
+	for path, refused := range paths {
+		if path == "/lax/none/" {
+			continue // neither is on record
+		}
+		var found []*record.Record
+		wait(t, path+" is on record twice", func() bool {
+			found = g.list(map[string][]string{"request_id": {"req" + path}})
+			return len(found) == 2 && found[0].Outcome == record.OutcomeComplete
+		})
+		source := "strict"
+		if path == "/lax/" || path == "/strict/lax/" && !refused {
+			source = "lax"
+		}
+		if r := found[0]; refused && (r.Status != http.StatusServiceUnavailable || r.StatusSource != "refused" || r.Success != record.SuccessNo || r.Source != source) {
+			t.Errorf("%s was refused, and its record says %d %q, %s, source %s", path, r.Status, r.StatusSource, r.Success, r.Source)
+		}
+		if r := found[1]; r.Status != http.StatusOK || r.StatusSource != "" {
+			t.Errorf("%s was answered, and its record says %d %q", path, r.Status, r.StatusSource)
+		}
 	}
 }
