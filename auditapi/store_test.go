@@ -143,5 +143,6 @@ func (m *memory) Receipt(_ context.Context, r *record.Record, _ *store.Counter) 
 	m.put(r)
 	return nil
 }
+func (m *memory) Oldest(time.Time) {}
 
 var _ store.Store = (*memory)(nil)

@@ -50,6 +50,7 @@ type engine struct {
 	retained  []*store.Retention
 
 	closing sync.Once
+	closed  chan struct{} // when closing begins
 }
 
 // earlyCalls are those of a source that came before the store was open: Caddy may
@@ -94,6 +95,7 @@ func startEngine(key, options string, memory int64, log *slog.Logger, open func(
 		queries:  newQueries(),
 		opened:   make(chan struct{}),
 		early:    make(map[string]*earlyCalls),
+		closed:   make(chan struct{}),
 	}
 	turn, _ := turns.LoadOrStore(key, new(sync.Mutex))
 	e.turn = turn.(*sync.Mutex)
@@ -129,8 +131,23 @@ func startEngine(key, options string, memory int64, log *slog.Logger, open func(
 		}
 		e.early = nil
 		e.ready.Store(true)
+		go e.tellOldest() // ends when closing begins
 	}()
 	return e
+}
+
+// tellOldest tells the store every second since when calls run that it does not know.
+func (e *engine) tellOldest() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		e.store.Oldest(e.pipeline.Oldest())
+		select {
+		case <-e.closed:
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // errOpening is why nothing can be read yet.
@@ -195,6 +212,7 @@ func (e *engine) Destruct() error {
 func (e *engine) close(ctx context.Context) {
 	e.closing.Do(func() {
 		defer unclosed.Delete(e)
+		close(e.closed)
 		// Calls that cannot become records in time leave the store the time to
 		// commit those that have.
 		making, cancel := context.WithTimeout(ctx, closeTimeout/5*4)

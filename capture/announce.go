@@ -62,7 +62,9 @@ func (p *Pipeline) announce(w *worker, x *Exchange) {
 		p.live.again(x)
 		return
 	}
-	x.announced = x.ledger.Announce(w.progress(x, s)) == nil
+	if x.announced = x.ledger.Announce(w.progress(x, s)) == nil; x.announced {
+		p.unknown.remove(x)
+	}
 }
 
 // progress makes the record of a call that goes on: all that is known of it by now,

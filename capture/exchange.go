@@ -73,6 +73,7 @@ type Exchange struct {
 	readsRequest, readsResponse, taught bool
 
 	place place // among those that are still running
+	link  link  // among those that the ledger does not know
 }
 
 type phase byte
@@ -88,12 +89,13 @@ const (
 func (p *Pipeline) Begin(w http.ResponseWriter, r *http.Request, c Call) *Exchange {
 	c.Ledger.Begin()
 	x := &Exchange{
-		ID: record.NewID(), began: time.Now(),
 		pipeline: p, rules: c.Rules, levels: c.Levels, bodies: c.Bodies, gather: c.Facts,
 		ledger: c.Ledger, release: c.Release, ctx: r.Context(), trailer: r.Trailer,
 		method: redact.Cut(cmp.Or(c.Method, r.Method), MaxName), host: redact.Cut(r.Host, MaxName), protocol: protocolOf(r),
 		client: c.ClientIP, peer: hostOnly(r.RemoteAddr), headers: copyHeaders(r.Header),
 	}
+	p.unknown.add(x)
+	x.began = time.Now()
 	path, query := asSent(r, cmp.Or(c.RequestURI, r.RequestURI))
 	x.uri, x.query = redact.Cut(path, MaxURI), redact.Cut(query, MaxURI)
 	x.tokens = identity.TokensOf(r.Header)
@@ -254,6 +256,7 @@ func (x *Exchange) seal() (forget bool) {
 func (x *Exchange) settle() {
 	x.uploaded().release()
 	x.response.release()
+	x.pipeline.unknown.remove(x)
 	x.pipeline.budget.give(x.weight)
 	if x.promised {
 		x.pipeline.promises.Add(-1)

@@ -22,7 +22,9 @@ type Pipeline struct {
 	book   *identity.Book
 	log    *slog.Logger
 	live   live
-	queue  chan *Exchange
+	// unknown are the exchanges that would be lost without a trace.
+	unknown unknown
+	queue   chan *Exchange
 	// promised is the queue of exchanges with a receipt, and promises counts them
 	// from the receipt to the record: there are never more than have room.
 	promised chan *Exchange

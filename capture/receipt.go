@@ -63,7 +63,10 @@ func (x *Exchange) Receipt(ctx context.Context) (err error) {
 			err = fmt.Errorf("making a receipt: a panic of type %s", typeName(v))
 		}
 	}()
-	return x.ledger.Receipt(ctx, w.progress(x, seen{rules: x.rules, facts: x.facts}))
+	if err = x.ledger.Receipt(ctx, w.progress(x, seen{rules: x.rules, facts: x.facts})); err == nil {
+		x.pipeline.unknown.remove(x)
+	}
+	return err
 }
 
 // settleLess gives the ledger the record without its bodies, and then without what

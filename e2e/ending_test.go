@@ -76,12 +76,23 @@ func TestKillLosesNothingAcknowledgedAndGapIsExact(t *testing.T) {
 		// was at when the gateway died, and that never came to the component,
 		// nobody outside can tell.
 		var lost, unclear uint64
+		var began []time.Time // of those that were lost
 		for _, call := range calls {
 			switch id, did := came[call.requestID]; {
 			case did && records[id] == nil:
 				lost++
+				if id, err := record.ParseID(id); err == nil {
+					began = append(began, id.Time())
+				}
 			case !did && !neverBegan(call.err):
 				unclear++
+			}
+		}
+		for _, r := range g.page(url.Values{"from": {rfc3339(from)}}).Gaps {
+			for _, at := range began {
+				if at.Before(r.Timestamp) || at.After(r.EndTime) {
+					t.Errorf("a call that was lost began at %v, the gap is from %v to %v", at, r.Timestamp, r.EndTime)
+				}
 			}
 		}
 		gap := g.missing(from)

@@ -35,7 +35,10 @@ import (
 //	 52      4  0: the run goes on, or ended in a crash. 1: it was closed
 //	 56      8  sequence of the newest committed record
 //	 64      4  how many slots are in use
-//	 68     60  zeros
+//	 68      4  zeros
+//	 72      8  no call began before this that has neither begin entry nor record nor
+//	            gap, microseconds since 1970; 0 where nothing is known
+//	 80     48  zeros
 //	slot     64 bytes, 256 of them, the last for all sources past the 255th
 //	  0      8  count of calls begun
 //	  8    1+48 length of the source's name, the name, zeros
@@ -121,6 +124,24 @@ func (c *calls) setSequence(n uint64) {
 	(*atomic.Uint64)(unsafe.Pointer(&c.mapping[56])).Store(n)
 }
 
+// setOldest notes that no call which began before t is untold of.
+func (c *calls) setOldest(t time.Time) {
+	(*atomic.Int64)(unsafe.Pointer(&c.mapping[72])).Store(t.UnixMicro())
+}
+
+// oldest returns what setOldest was told, zero before the first time.
+func (c *calls) oldest() (t time.Time) {
+	return timeOf((*atomic.Int64)(unsafe.Pointer(&c.mapping[72])).Load())
+}
+
+// timeOf returns the time of a field of microseconds, zero for 0.
+func timeOf(micros int64) (t time.Time) {
+	if micros != 0 {
+		t = time.UnixMicro(micros).UTC()
+	}
+	return t
+}
+
 // close notes that the run has ended in order.
 func (c *calls) close() error {
 	(*atomic.Uint32)(unsafe.Pointer(&c.mapping[52])).Store(1)
@@ -134,6 +155,7 @@ type lastRun struct {
 	closed   bool
 	begun    time.Time
 	sequence uint64
+	oldest   time.Time         // no call that is untold of began before; zero where that is not known
 	calls    map[string]uint64 // begun, by source
 }
 
@@ -164,6 +186,7 @@ func parseCalls(data []byte, machine uuid.UUID) (*lastRun, error) {
 		begun:    time.UnixMicro(int64(binary.NativeEndian.Uint64(data[40:]))).UTC(),
 		closed:   binary.NativeEndian.Uint32(data[52:]) == 1,
 		sequence: binary.NativeEndian.Uint64(data[56:]),
+		oldest:   timeOf(int64(binary.NativeEndian.Uint64(data[72:]))),
 		calls:    map[string]uint64{},
 	}
 	used := binary.NativeEndian.Uint32(data[64:])

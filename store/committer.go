@@ -54,8 +54,9 @@ type committer struct {
 	changed []*Counter
 
 	lastCommit time.Time
-	gapsDue    time.Time   // when losses may become records again
-	gapWake    *time.Timer // wakes the goroutine then
+	floor      atomic.Int64 // what Oldest was told, in microseconds since 1970; 0 before
+	gapsDue    time.Time    // when losses may become records again
+	gapWake    *time.Timer  // wakes the goroutine then
 }
 
 // part is one frame of the batch that is being written: some rows, which stand
@@ -87,6 +88,9 @@ func (c *committer) step() (more bool, err error) {
 	c.addGaps(b)
 	err = c.commit(b)
 	c.closeLate(b)
+	if err == nil {
+		c.noteOldest()
+	}
 	c.queue.done(size) // first: whoever waits for this commit may add the next record
 	b.finish(err)
 	if more {
@@ -114,7 +118,10 @@ func (c *committer) addGaps(b *batch) {
 // end commits what is left, makes records of the begin entries that stand, and a
 // gap of the other calls still in flight, and closes the files.
 func (c *committer) end() (err error) {
-	since := c.lastCommit.Add(-announceTime)
+	since := c.calls.oldest()
+	if since.IsZero() {
+		since = c.lastCommit.Add(-announceTime)
+	}
 	c.gapWake.Stop()
 	c.gapsDue = time.Time{}
 	c.counters.close()

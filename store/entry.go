@@ -79,6 +79,7 @@ func (q *queue) carry(id record.ID, raw []byte) (*Commit, error) {
 
 func (q *queue) addEntry(b *batch, a announcement) {
 	b.announced = append(b.announced, a)
+	b.since(a.id)
 	q.grow(b, int64(len(a.raw)))
 }
 

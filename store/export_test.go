@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"time"
 )
 
 // Begun returns how many calls of source the calls file in dir counts, as a
@@ -13,6 +14,15 @@ func Begun(dir, source string) (uint64, error) {
 		return 0, err
 	}
 	return run.calls[source], nil
+}
+
+// OldestIn returns since when calls may be untold of, as the calls file in dir says.
+func OldestIn(dir string) (time.Time, error) {
+	run, err := readCalls(dir)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return run.oldest, nil
 }
 
 // FirstFrame is where the frames of a journal file begin.

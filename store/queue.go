@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/auditgate/auditgate/record"
 )
@@ -31,7 +32,8 @@ type queue struct {
 type batch struct {
 	raw    []byte // as they stand in frames; see format.go
 	rows   []queued
-	size   int64 // bytes of what was added
+	size   int64     // bytes of what was added
+	oldest time.Time // when the first of its calls began; zero where there is none
 	commit *Commit
 
 	// What the committer makes rows of; see resolve.
@@ -79,6 +81,14 @@ func (b *batch) finish(err error) {
 func (b *batch) add(r *record.Record, announced uint64, meta []byte, call *Counter, settles uint64) {
 	b.rows = append(b.rows, queued{start: len(b.raw), call: call, settles: settles})
 	b.raw = appendRecord(b.raw, r, announced, meta)
+	b.since(r.EventID)
+}
+
+// since notes that the batch has a call of that id.
+func (b *batch) since(id record.ID) {
+	if t := id.Time(); b.oldest.IsZero() || t.Before(b.oldest) {
+		b.oldest = t
+	}
 }
 
 // addGap appends a gap record, which settles as many calls as it counts.

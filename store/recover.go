@@ -257,6 +257,9 @@ func (r *replay) gaps(run *lastRun, runErr error, entries []Row, unsettled map[s
 		start = run.begun
 	}
 	start = start.Add(-announceTime)
+	if !run.rebooted && !run.oldest.IsZero() {
+		start = run.oldest
+	}
 	for _, source := range slices.Sorted(maps.Keys(run.calls)) {
 		g := record.Gap{CountUnknown: true, Reason: ReasonPowerCut}
 		if !run.rebooted {

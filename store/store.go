@@ -70,6 +70,11 @@ type Store interface {
 	// other, with Add or [Counter.Abandon], whether or not the entry is stored yet.
 	Receipt(ctx context.Context, r *record.Record, call *Counter) error
 
+	// Oldest says that no call began before t that the store was not told of by Add,
+	// Receipt or a Counter. It is told so every second or so; a gap that a kill leaves
+	// then begins with the oldest call that may be in it.
+	Oldest(t time.Time)
+
 	// Sequence returns that of the newest committed record, 0 before the first.
 	Sequence() uint64
 

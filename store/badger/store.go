@@ -166,6 +166,9 @@ func (s *Store) Receipt(ctx context.Context, r *record.Record, call *store.Count
 	return s.journal.Receipt(ctx, r, call)
 }
 
+// Oldest implements [store.Store].
+func (s *Store) Oldest(t time.Time) { s.journal.Oldest(t) }
+
 // Sequence implements [store.Store].
 func (s *Store) Sequence() uint64 { return s.journal.Sequence() }
 
