@@ -10,6 +10,7 @@ import (
 
 	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store"
+	"github.com/auditgate/auditgate/store/disk"
 )
 
 // gate is a clock that stops the committer while it is locked.
@@ -174,5 +175,47 @@ func TestSupersededReceiptsDoNotStayInMemory(t *testing.T) {
 	}
 	if n := len(records(t, j.View())); n != calls {
 		t.Errorf("%d calls are listed, want %d", n, calls)
+	}
+}
+
+func TestReceiptDoesNotWaitForADiskThatHangs(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir, store.JournalOptions{})
+	call := j.Counter("nova")
+	release, hangs := make(chan struct{}), make(chan struct{}, 100)
+	disk.Inject(func(op, path string) error {
+		if op == "datasync" && strings.HasPrefix(path, dir) {
+			hangs <- struct{}{}
+			<-release
+		}
+		return nil
+	})
+	defer disk.Inject(nil)
+	ask := func(ctx context.Context) error {
+		r := newCall("nova")
+		call.Begin()
+		err := j.Receipt(ctx, bare(begin(r)), call)
+		if _, err := j.Add(r, call); err != nil {
+			t.Error(err)
+		}
+		return err
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-hangs; cancel() }() // ends with the first write
+	if err := ask(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("the first: %v, want the end of its context", err)
+	}
+	waitFor(t, "the disk is known to hang", func() bool { return j.Health() != nil })
+	if err := ask(context.Background()); err == nil || !strings.Contains(err.Error(), "hangs") {
+		t.Errorf("while it hangs: %v, want that said at once", err)
+	}
+	close(release)
+	waitFor(t, "the disk is well again", func() bool { return j.Health() == nil && j.Stats().Waiting == 0 })
+	if err := ask(t.Context()); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+	shut(t, j)
+	if got := count(t, j.View(), "nova"); got.records != 3 || got.total() != 3 {
+		t.Errorf("%+v, want 3 records", got)
 	}
 }
