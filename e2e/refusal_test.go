@@ -52,8 +52,8 @@ func TestUnusableStoreIsRefused(t *testing.T) {
 			[]string{"/store", "not a directory"},
 		},
 		"store of a later format": {
-			func(t *testing.T, g *gateway) { writeFile(t, g.dir+"/store/format", "99\n") },
-			[]string{"/store", "format", "99"},
+			func(t *testing.T, g *gateway) { writeFile(t, g.dir+"/store/format", "auditgate store 99\n") },
+			[]string{"/store", "format", "auditgate store 99"},
 		},
 		"keys is a file": {
 			func(t *testing.T, g *gateway) { writeFile(t, g.dir+"/keys", "") },
@@ -125,7 +125,7 @@ func TestBadConfigurationIsRefusedWithItsLine(t *testing.T) {
 		"secret that is too short":   {api: "jwt {\n\thmac_secret short\n\taudience a\n\t}", words: []string{"jwt", "hmac_secret has", "32"}},
 		"no audience":                {api: "jwt {\n\thmac_secret " + strings.Repeat("x", 40) + "\n\t}", words: []string{"audience"}},
 		"public key that is missing": {api: "jwt {\n\tpublic_key /nowhere.pem\n\taudience a\n\t}", words: []string{"public_key", "/nowhere.pem"}},
-		"no key":                     {api: "jwt {\n\taudience a\n\t}", words: []string{"jwt", "want one of hmac_secret"}},
+		"no key":                     {api: "jwt {\n\taudience a\n\t}", words: []string{"jwt", "want one of jwks_url"}},
 		"unknown algorithm":          {api: "jwt {\n\thmac_secret " + strings.Repeat("x", 40) + "\n\taudience a\n\talgorithms none\n\t}", words: []string{"none"}},
 		"unknown role":               {api: "role king arthur", words: []string{"king", "auditor"}},
 		"marker that never ends":     {api: "marker_ttl 1000h", words: []string{"marker_ttl"}},
