@@ -126,6 +126,9 @@ func (k *kept) want(t *testing.T, drops int, ids ...record.ID) {
 	}
 	if len(dropped) != drops {
 		t.Errorf("%d drops are recorded, want %d", len(dropped), drops)
+		for _, r := range dropped {
+			t.Logf("%s: %s", r.EventID, r.RequestBody.Content)
+		}
 	}
 }
 
