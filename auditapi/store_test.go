@@ -139,6 +139,7 @@ func (m *memory) Add(r *record.Record, _ *store.Counter) (*store.Commit, error) 
 	m.put(r)
 	return nil, nil
 }
+
 func (m *memory) Receipt(_ context.Context, r *record.Record, _ *store.Counter) error {
 	m.put(r)
 	return nil

@@ -31,9 +31,11 @@ func (l ledger) Announce(r *record.Record) error {
 	_, err := l.Add(r, l.calls)
 	return err
 }
+
 func (l ledger) Receipt(ctx context.Context, r *record.Record) error {
 	return l.Store.Receipt(ctx, r, l.calls)
 }
+
 func (l ledger) Settle(r *record.Record) error {
 	_, err := l.Add(r, l.calls)
 	return err

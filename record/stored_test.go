@@ -36,12 +36,24 @@ func TestStoredFormHasWhatTheRecordHas(t *testing.T) {
 		name, want string
 		got        []byte
 	}{
-		{"source", r.Source, s.Source}, {"project", r.Project, s.Project}, {"action", r.Action, s.Action},
-		{"success", string(r.Success), s.Success}, {"method", r.Method, s.Method}, {"uri", r.URI, s.URI},
-		{"query", r.Query, s.Query}, {"outcome", string(r.Outcome), s.Outcome}, {"user id", r.UserID, s.UserID},
-		{"user name", r.UserName, s.UserName}, {"user e-mail", r.UserEmail, s.UserEmail}, {"address", r.UserIP, s.UserIP},
-		{"request id", r.RequestID, s.RequestID}, {"trace", r.TraceID, s.TraceID}, {"token", r.TokenID, s.TokenID},
-		{"job", r.JobID, s.JobID}, {"object type", r.Object.Type, s.ObjectType}, {"object id", r.Object.ID, s.ObjectID},
+		{"source", r.Source, s.Source},
+		{"project", r.Project, s.Project},
+		{"action", r.Action, s.Action},
+		{"success", string(r.Success), s.Success},
+		{"method", r.Method, s.Method},
+		{"uri", r.URI, s.URI},
+		{"query", r.Query, s.Query},
+		{"outcome", string(r.Outcome), s.Outcome},
+		{"user id", r.UserID, s.UserID},
+		{"user name", r.UserName, s.UserName},
+		{"user e-mail", r.UserEmail, s.UserEmail},
+		{"address", r.UserIP, s.UserIP},
+		{"request id", r.RequestID, s.RequestID},
+		{"trace", r.TraceID, s.TraceID},
+		{"token", r.TokenID, s.TokenID},
+		{"job", r.JobID, s.JobID},
+		{"object type", r.Object.Type, s.ObjectType},
+		{"object id", r.Object.ID, s.ObjectID},
 		{"object name", r.Object.Name, s.ObjectName},
 	} {
 		if f.want == "" || f.want != string(f.got) {

@@ -54,8 +54,12 @@ func TestLearnedTokenIsKnownUntilItEnds(t *testing.T) {
 		after time.Duration
 		known bool
 	}{
-		{"a", time.Minute - 1, true}, {"a", time.Minute, false}, {"other", 0, false}, {"ended", 0, false},
-		{"no end", identity.LearnedFor - 1, true}, {"no end", identity.LearnedFor, false},
+		{"a", time.Minute - 1, true},
+		{"a", time.Minute, false},
+		{"other", 0, false},
+		{"ended", 0, false},
+		{"no end", identity.LearnedFor - 1, true},
+		{"no end", identity.LearnedFor, false},
 	} {
 		if who := holder(t, b, tc.id, now.Add(tc.after)); who.Known() != tc.known {
 			t.Errorf("%s after %s: %+v", tc.id, tc.after, who)

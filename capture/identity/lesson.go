@@ -48,7 +48,6 @@ type lesson struct {
 	method string
 	path   []string
 	fields [fieldCount]place
-	count  int
 }
 
 // The fields of a lesson.

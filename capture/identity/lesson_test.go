@@ -171,9 +171,19 @@ func TestPathsOfLessons(t *testing.T) {
 		pattern, path string
 		fits          bool
 	}{
-		{"/v3/users/:id", "/v3/users/u1", true}, {"/v3/users/:id", "/v3/users/", false}, {"/v3/users/:id", "/v3/users/u1/x", false},
-		{"/v3/users/:id", "/v3/%75sers/u1", true}, {"/*", "/", true}, {"/a/*", "/a", false}, {"/a/*", "/a/", true}, {"/a/*", "/a/b/c", true},
-		{"/a/*/c", "/a/b/c", true}, {"/a/*/c", "/a/b/d", false}, {"/a", "/a?", false}, {"/a", "a", false}, {"/", "/", true},
+		{"/v3/users/:id", "/v3/users/u1", true},
+		{"/v3/users/:id", "/v3/users/", false},
+		{"/v3/users/:id", "/v3/users/u1/x", false},
+		{"/v3/users/:id", "/v3/%75sers/u1", true},
+		{"/*", "/", true},
+		{"/a/*", "/a", false},
+		{"/a/*", "/a/", true},
+		{"/a/*", "/a/b/c", true},
+		{"/a/*/c", "/a/b/c", true},
+		{"/a/*/c", "/a/b/d", false},
+		{"/a", "/a?", false},
+		{"/a", "a", false},
+		{"/", "/", true},
 	} {
 		lessons, err := identity.NewLessons([]identity.Lesson{{Method: "GET", Path: tc.pattern, Forget: "{audit.req.header.T}"}})
 		if err != nil {

@@ -144,12 +144,17 @@ func TestClockThatMovedIsBelievedAfterADay(t *testing.T) {
 			{says: -50 * year, counts: -50 * year}, {says: time.Hour, counts: time.Hour, jumped: true},
 		}},
 		{"was wrong for a day", []look{
-			{says: year, jumped: true}, {says: year + day, counts: year + day},
-			{says: day, counts: day, jumped: true}, {says: year + day, counts: year + day, jumped: true}, // for that it was believed
+			{says: year, jumped: true},
+			{says: year + day, counts: year + day},
+			{says: day, counts: day, jumped: true},
+			{says: year + day, counts: year + day, jumped: true}, // for that it was believed
 		}},
 		{"is set right", []look{
-			{says: year, jumped: true}, {says: year + day, counts: year + day},
-			{says: day, counts: day, jumped: true}, {says: 2 * day, counts: 2 * day}, {says: year + 2*day, counts: 2 * day, jumped: true},
+			{says: year, jumped: true},
+			{says: year + day, counts: year + day},
+			{says: day, counts: day, jumped: true},
+			{says: 2 * day, counts: 2 * day},
+			{says: year + 2*day, counts: 2 * day, jumped: true},
 		}},
 	} {
 		c := badger.NewClock(start)

@@ -165,8 +165,15 @@ func (b *filterBuilder) add(s *record.Stored, request, response []byte) {
 		of   byte
 		name []byte
 	}{
-		{ofRequest, s.RequestID}, {ofTrace, s.TraceID}, {ofToken, s.TokenID}, {ofJob, s.JobID}, {ofObject, s.ObjectID},
-		{ofObject, s.ObjectName}, {ofUser, s.UserID}, {ofUser, s.UserName}, {ofUser, s.UserEmail},
+		{ofRequest, s.RequestID},
+		{ofTrace, s.TraceID},
+		{ofToken, s.TokenID},
+		{ofJob, s.JobID},
+		{ofObject, s.ObjectID},
+		{ofObject, s.ObjectName},
+		{ofUser, s.UserID},
+		{ofUser, s.UserName},
+		{ofUser, s.UserEmail},
 	} {
 		if len(n.name) > 0 {
 			b.names.add(nameToken(n.of, n.name))
