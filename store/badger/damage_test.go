@@ -23,7 +23,7 @@ import (
 	"github.com/auditgate/auditgate/store/storetest"
 )
 
-var flips = flag.Int("flips", 30, "how many bytes of a store are flipped, one at a time")
+var flips = flag.Int("flips", 8, "how many bytes of a store are flipped, one at a time")
 
 // witnessDir names the variable that makes this program open the store there and
 // print what it sees: whatever a damaged store does to its process, the test hears.
@@ -302,7 +302,7 @@ func TestDamageIsNeitherSilentNorFatal(t *testing.T) {
 		{"node of no length", "node", short(0), false},
 		{"lock is missing", "lock", os.Remove, false},
 	} {
-		if testing.Short() && i%10 != 0 {
+		if !*long && i%4 != 0 || testing.Short() && i%10 != 0 {
 			continue
 		}
 		from := s.dir

@@ -183,9 +183,9 @@ func TestNoOperationThatFailsLosesARecord(t *testing.T) {
 		}
 		t.Run(mode.name, func(t *testing.T) {
 			hits := map[string]int{}
-			step := 11
+			step := 41
 			if testing.Short() {
-				step = 41
+				step = 83
 			}
 			for n := int64(1); ; n += int64(stride(step)) {
 				f := &faults{dir: quickDir(t), nth: n, after: mode.after, err: mode.err}
