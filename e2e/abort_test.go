@@ -34,6 +34,9 @@ func TestClientAbortIsRecorded(t *testing.T) {
 			fmt.Fprint(w, "the beginning")
 			_ = http.NewResponseController(w).Flush() // the client waits for it
 		}
+		if r.URL.Path == "/upload" { // the client leaves when its beginning has passed the gateway, not only its header
+			_, _ = io.ReadFull(r.Body, make([]byte, len("the beginning"))) // the record shows what came
+		}
 		arrived <- struct{}{}
 		if r.URL.Path == "/upload" {
 			_, _ = io.Copy(io.Discard, r.Body) // ends when the client has gone
