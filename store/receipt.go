@@ -9,6 +9,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store/disk"
 )
 
 // CompletionRoom is how many bytes a receipt sets aside beyond its own size, for
@@ -36,9 +37,9 @@ func (j *Journal) Receipt(ctx context.Context, r *record.Record, call *Counter) 
 	}
 	c, err := j.queue.receipt(r, call, j.committer.room.Load())
 	if errors.Is(err, errNoPlace) { // the next file will have room, if the disk has
-		var free int64
-		if free, err = freeSpace(j.dir); err == nil {
-			c, err = j.queue.receipt(r, call, free-spareDisk)
+		var volume disk.Volume
+		if volume, err = disk.VolumeOf(j.dir); err == nil {
+			c, err = j.queue.receipt(r, call, volume.Free-spareDisk)
 		}
 	}
 	if err != nil {

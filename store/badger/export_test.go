@@ -11,6 +11,7 @@ import (
 
 	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store"
+	"github.com/auditgate/auditgate/store/disk"
 )
 
 // ErrNoRoom says that the disk has too little room for Badger to write.
@@ -60,7 +61,7 @@ func (s *Store) StopPacker() {
 func (s *Store) SetVolume(total int64, free func() int64) {
 	s.sweeping.Lock()
 	defer s.sweeping.Unlock()
-	s.volume = func() (volume, error) { return volume{total, free()}, nil }
+	s.volume = func() (disk.Volume, error) { return disk.Volume{Total: total, Free: free()}, nil }
 }
 
 // BeginDrop does what is done of a drop before its record is stored.
@@ -82,8 +83,8 @@ func DiskUsage(dir string) (int64, error) { return diskUsage(dir) }
 
 // VolumePercent returns how full the volume of path is.
 func VolumePercent(path string) (float64, error) {
-	v, err := volumeOf(path)
-	return v.percent(), err
+	v, err := disk.VolumeOf(path)
+	return v.Percent(), err
 }
 
 // Clock is the time as retention believes it.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store"
+	"github.com/auditgate/auditgate/store/disk"
 )
 
 // How often the keeper looks: at the volume, and at the age of segments.
@@ -131,7 +132,7 @@ func (s *Store) sweepVolume(ctx context.Context, now time.Time, r store.Retentio
 	var errs []error
 	for _, class := range classes {
 		for _, seg := range s.byAge() {
-			if v.percent() <= float64(r.Disk) {
+			if v.Percent() <= float64(r.Disk) {
 				break
 			}
 			if ctx.Err() != nil {
@@ -140,20 +141,20 @@ func (s *Store) sweepVolume(ctx context.Context, now time.Time, r store.Retentio
 			if seg.class() != class || now.Sub(seg.bound.Load().Newest.Time()) <= store.DiskSpares || !s.mayGo(seg) {
 				continue
 			}
-			why := reason{store.DroppedDisk, fmt.Sprintf("%d%%", r.Disk), fmt.Sprintf("%.1f%%", v.percent())}
+			why := reason{store.DroppedDisk, fmt.Sprintf("%d%%", r.Disk), fmt.Sprintf("%.1f%%", v.Percent())}
 			if err := s.drop(ctx, seg, why); err != nil {
 				errs = append(errs, err)
 				continue
 			}
 			// Some file systems free room later than they say so.
-			freed := volume{v.total, v.free + seg.size.Load()}
+			freed := disk.Volume{Total: v.Total, Free: v.Free + seg.size.Load()}
 			if v, err = s.volume(); err != nil {
 				return err
 			}
-			v.free = max(v.free, freed.free)
+			v.Free = max(v.Free, freed.Free)
 		}
 	}
-	s.noteVolume(v.percent(), r.Disk)
+	s.noteVolume(v.Percent(), r.Disk)
 	return errors.Join(errs...)
 }
 

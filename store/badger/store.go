@@ -14,6 +14,7 @@ import (
 
 	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store"
+	"github.com/auditgate/auditgate/store/disk"
 )
 
 // Store is the embedded store. It implements [store.Store].
@@ -25,7 +26,7 @@ type Store struct {
 	memory   *memory
 	damage   *damage
 	room     func() error // says why not, where Badger may not write
-	volume   func() (volume, error)
+	volume   func() (disk.Volume, error)
 
 	stop       func() // packer and keeper
 	packerDone chan struct{}
@@ -124,7 +125,7 @@ func open(o Options, room func() error) (*Store, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Store{
 		options: o, root: root, journal: journal, segments: segments, damage: segments.damage, memory: memory, room: room,
-		volume: func() (volume, error) { return volumeOf(o.Path) },
+		volume: func() (disk.Volume, error) { return disk.VolumeOf(o.Path) },
 		stop:   stop, packerDone: make(chan struct{}), keeperDone: make(chan struct{}),
 		retention: o.Retention, wanted: o.Retention, dropped: make(map[string]uint64),
 	}
