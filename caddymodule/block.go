@@ -6,6 +6,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/dustin/go-humanize"
+
+	"github.com/auditgate/auditgate/store"
 )
 
 // block reads a block of lines, and keeps the first error.
@@ -110,6 +112,7 @@ func size(d *caddyfile.Dispenser, to *int64, least int64) error {
 	return nil
 }
 
+// duration reads a duration, from least to most.
 func duration(d *caddyfile.Dispenser, to *caddy.Duration, least, most time.Duration) error {
 	name := d.Val()
 	var text string
@@ -118,10 +121,10 @@ func duration(d *caddyfile.Dispenser, to *caddy.Duration, least, most time.Durat
 	}
 	t, err := caddy.ParseDuration(text)
 	if err != nil {
-		return d.Errf("%s %q is no duration: want one as in 30s or 1h", name, text)
+		return d.Errf("%s %q is no duration: want one as in 30s, 1h or 30d", name, text)
 	}
 	if t < least || t > most {
-		return d.Errf("%s %s is out of range: want %s to %s", name, text, least, most)
+		return d.Errf("%s %s is out of range: want %s to %s", name, text, store.Days(least), store.Days(most))
 	}
 	*to = caddy.Duration(t)
 	return nil

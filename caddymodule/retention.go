@@ -72,7 +72,7 @@ func (r Retention) store() store.Retention {
 //		disk  <percent> [writes]
 //	}
 func parseRetention(d *caddyfile.Dispenser, r *Retention) error {
-	if err := days(d, &r.Writes); err != nil {
+	if err := duration(d, &r.Writes, store.MinRetention, store.MaxRetention); err != nil {
 		return err
 	}
 	b := block{Dispenser: d, nesting: d.Nesting()}
@@ -80,7 +80,7 @@ func parseRetention(d *caddyfile.Dispenser, r *Retention) error {
 		switch d.Val() {
 		case "reads":
 			b.once(func() error {
-				if err := days(d, &r.Reads); err != nil {
+				if err := duration(d, &r.Reads, store.MinRetention, store.MaxRetention); err != nil {
 					return err
 				}
 				if r.Reads > r.Writes {
@@ -113,23 +113,5 @@ func parseDisk(d *caddyfile.Dispenser, r *Retention) (err error) {
 	if r.DiskWrites = len(args) == 2; r.DiskWrites && args[1] != "writes" {
 		return d.Errf("disk: %q is unknown: want writes, or nothing", args[1])
 	}
-	return nil
-}
-
-// days reads how long something is kept.
-func days(d *caddyfile.Dispenser, to *caddy.Duration) error {
-	name := d.Val()
-	var text string
-	if err := word(d, &text); err != nil {
-		return err
-	}
-	t, err := caddy.ParseDuration(text)
-	if err != nil {
-		return d.Errf("%s %q is no duration: want one as in 30d or 36h", name, text)
-	}
-	if t < store.MinRetention || t > store.MaxRetention {
-		return d.Errf("%s %s is out of range: want %s to %s", name, text, store.Days(store.MinRetention), store.Days(store.MaxRetention))
-	}
-	*to = caddy.Duration(t)
 	return nil
 }

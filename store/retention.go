@@ -70,7 +70,7 @@ func (r Retention) Check() error {
 // Days writes a duration as retention is given: 30d, or 36h0m0s where it is no
 // whole days.
 func Days(d time.Duration) string {
-	if d%Day == 0 {
+	if d > 0 && d%Day == 0 {
 		return fmt.Sprintf("%dd", d/Day)
 	}
 	return d.String()
