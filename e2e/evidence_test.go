@@ -158,21 +158,28 @@ func TestIdentityBlockSaysWhoIsBelieved(t *testing.T) {
 	}
 }
 
-// The keys of the API come over the network: they outlive a reload while their
-// issuer is away.
-func TestPublishedKeysOutliveAReload(t *testing.T) {
-	issuer := newAuthority(t)
+// gateway starts a gateway whose API takes the tokens that a issues.
+func (a *authority) gateway(t *testing.T) *gateway {
+	t.Helper()
 	g := newGateway(t)
 	g.write("")
 	config, err := os.ReadFile(g.config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	api := "audit_api {\n\t\tjwt {\n\t\t\tjwks_url " + issuer.URL + "\n\t\t\taudience audit\n\t\t}\n\t}"
+	api := "audit_api {\n\t\tjwt {\n\t\t\tjwks_url " + a.URL + "\n\t\t\taudience audit\n\t\t}\n\t}"
 	if err := os.WriteFile(g.config, []byte(strings.Replace(string(config), "audit_api", api, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	g.start()
+	return g
+}
+
+// The keys of the API come over the network: they outlive a reload while their
+// issuer is away.
+func TestPublishedKeysOutliveAReload(t *testing.T) {
+	issuer := newAuthority(t)
+	g := issuer.gateway(t)
 	good := issuer.issue(t, jwt.MapClaims{"sub": "dora", "roles": []string{"auditor"}, "projects": "*"})
 	g.bearer = good
 	g.page(url.Values{})
@@ -191,17 +198,7 @@ func TestPublishedKeysOutliveAReload(t *testing.T) {
 func TestKeysThatCannotBeHadAreNoFaultOfTheToken(t *testing.T) {
 	issuer := newAuthority(t)
 	issuer.down.Store(true)
-	g := newGateway(t)
-	g.write("")
-	config, err := os.ReadFile(g.config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	api := "audit_api {\n\t\tjwt {\n\t\t\tjwks_url " + issuer.URL + "\n\t\t\taudience audit\n\t\t}\n\t}"
-	if err := os.WriteFile(g.config, []byte(strings.Replace(string(config), "audit_api", api, 1)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	g.start()
+	g := issuer.gateway(t)
 	g.bearer = issuer.issue(t, jwt.MapClaims{"sub": "dora", "roles": []string{"auditor"}, "projects": "*"})
 	if status, body, err := g.ask("/v1/-/logs"); status != http.StatusServiceUnavailable || err != nil || !strings.Contains(string(body), "keys-unavailable") {
 		t.Errorf("%d %s %v", status, body, err)
