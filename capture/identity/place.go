@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // place is where in a call that has passed a value stands.
@@ -54,10 +56,11 @@ func parsePlace(text string) (place, error) {
 			if !strings.HasPrefix(rest, "/") {
 				return p, fmt.Errorf("%q: want a JSON pointer that begins with a slash, as in {audit.res.json./token/user/id}", text)
 			}
-			p.pointer = strings.Split(rest[1:], "/")
-			for i, token := range p.pointer {
-				p.pointer[i] = strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
+			pointer := jsontext.Pointer(rest)
+			if !pointer.IsValid() {
+				return p, fmt.Errorf("%q: want ~ written as ~0 or, for a slash, ~1, and all in UTF-8", text)
 			}
+			p.pointer = slices.Collect(pointer.Tokens())
 		}
 		if rest == "" || len(p.pointer) > maxPointer {
 			return p, fmt.Errorf("%q names nothing, or more than %d levels of JSON", text, maxPointer)

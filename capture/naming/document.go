@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,14 +23,11 @@ func parsePointer(text string) (pointer, error) {
 	if text[0] != '/' {
 		return nil, fmt.Errorf("%q is no JSON pointer: want one that begins with /", text)
 	}
-	p := pointer(strings.Split(text[1:], "/"))
-	for i, token := range p {
-		if strings.Contains(strings.NewReplacer("~0", "", "~1", "").Replace(token), "~") {
-			return nil, fmt.Errorf("pointer %q: want ~ written as ~0 or, for a slash, ~1", text)
-		}
-		p[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(token)
+	p := jsontext.Pointer(text)
+	if !p.IsValid() {
+		return nil, fmt.Errorf("pointer %q: want ~ written as ~0 or, for a slash, ~1, and all in UTF-8", text)
 	}
-	return p, nil
+	return slices.Collect(p.Tokens()), nil
 }
 
 // pointer returns how the value is read to which a JSON pointer leads.

@@ -3,8 +3,11 @@ package redact
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // pointer is a JSON pointer (RFC 6901) as its tokens. The token *, which by the
@@ -18,14 +21,11 @@ func parsePointer(text string) (pointer, error) {
 	if len(text) > MaxPlace {
 		return nil, fmt.Errorf("pointer %q: longer than %d bytes", text, MaxPlace)
 	}
-	p := pointer(strings.Split(text[1:], "/"))
-	for i, token := range p {
-		if strings.Contains(strings.NewReplacer("~0", "", "~1", "").Replace(token), "~") {
-			return nil, fmt.Errorf("pointer %q: want ~ written as ~0 or, for a slash, ~1", text)
-		}
-		p[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(token)
+	p := jsontext.Pointer(text)
+	if !p.IsValid() {
+		return nil, fmt.Errorf("pointer %q: want ~ written as ~0 or, for a slash, ~1, and all in UTF-8", text)
 	}
-	return p, nil
+	return slices.Collect(p.Tokens()), nil
 }
 
 // exception is a Keep, read.
