@@ -43,24 +43,36 @@ type caller struct {
 	scope   record.Scope // without the gateway's own records
 	self    bool         // may see those as well
 	expires time.Time
+
+	keystone bool // the token is one of Keystone's
 }
 
 // authenticate returns who sent r.
-func (a *API) authenticate(r *http.Request) (*caller, error) {
+func (a *API) authenticate(r *http.Request) (c *caller, err error) {
 	token, err := tokenOf(r.Header)
 	if err != nil {
 		return nil, err
 	}
-	actor, claims, err := a.config.Verifier.Verify(r.Context(), token)
+	if k := a.config.Keystone; k != nil && slices.Contains(r.Header.Values("X-Auth-Token"), token) && k.Issued(token) { // VK-05
+		var holder record.Actor
+		var project string
+		var expires time.Time
+		if holder, project, expires, err = k.Verify(r.Context(), token); err == nil {
+			return a.holderOf(holder, project, expires), nil
+		}
+	} else {
+		var actor record.Actor
+		var claims map[string]any
+		if actor, claims, err = a.config.Verifier.Verify(r.Context(), token); err == nil {
+			return a.callerOf(actor, claims), nil
+		}
+	}
 	var lacking interface{ Unavailable() bool }
 	if errors.As(err, &lacking) && lacking.Unavailable() {
 		return nil, keysUnavailable.because("%s", cut(err.Error(), maxDetail)).with("Retry-After", retryAfter)
 	}
-	if err != nil {
-		return nil, tokenInvalid.because("%s", cut(err.Error(), maxDetail)).
-			with("WWW-Authenticate", `Bearer error="invalid_token"`)
-	}
-	return a.callerOf(actor, claims), nil
+	return nil, tokenInvalid.because("%s", cut(err.Error(), maxDetail)).
+		with("WWW-Authenticate", `Bearer error="invalid_token"`)
 }
 
 // tokenOf returns the one token in h. Several that are the same are one.
@@ -88,22 +100,16 @@ func tokenOf(h http.Header) (string, error) {
 	return token, nil
 }
 
+// callerOf returns whom the claims of a token describe.
 func (a *API) callerOf(actor record.Actor, claims map[string]any) *caller {
-	c := &caller{actor: actor}
 	issuer, _ := claims["iss"].(string)
 	id := []string{issuer, actor.UserID}
 	if actor.UserID == "" { // nobody else to tell callers apart by
 		id = append(id, actor.UserName, actor.UserEmail)
 	}
-	text, _ := json.Marshal(id) // strings can always be written
-	c.key = sha256.Sum256(text)
-
+	c := newCaller(actor, id...)
 	values, _ := listClaim(claims, a.config.RolesClaim)
-	for _, role := range []Role{Auditor, Admin, Ingest} {
-		if slices.ContainsFunc(a.config.Roles[role], func(v string) bool { return slices.Contains(values, v) }) {
-			c.roles = append(c.roles, role)
-		}
-	}
+	c.roles = a.rolesOf(values)
 	projects, _ := listClaim(claims, a.config.ProjectsClaim)
 	c.scope.Projects = projects
 	c.scope.AllProjects = slices.Contains(projects, everything)
@@ -111,11 +117,7 @@ func (a *API) callerOf(actor record.Actor, claims map[string]any) *caller {
 	// A claim that is there and names nothing shows nothing; only a token
 	// without the claim sees every source that is not restricted.
 	sources, given := listClaim(claims, a.config.SourcesClaim)
-	c.scope.AllSources = !given || slices.Contains(sources, everything)
-	c.scope.Sources = slices.DeleteFunc(slices.Clone(sources), func(s string) bool { return s == record.Self || s == everything })
-	c.scope.Except = append(slices.Clone(a.config.Restrict), record.Self)
-	c.self = slices.Contains(c.roles, Admin) &&
-		(slices.Contains(sources, record.Self) || c.scope.AllSources && !slices.Contains(a.config.Restrict, record.Self))
+	a.showSources(c, sources, !given)
 
 	switch exp := claims["exp"].(type) {
 	case json.Number:
@@ -127,11 +129,54 @@ func (a *API) callerOf(actor record.Actor, claims map[string]any) *caller {
 	return c
 }
 
+// holderOf returns who holds a token of Keystone's. With a token for another project
+// they are another caller.
+func (a *API) holderOf(holder record.Actor, project string, expires time.Time) *caller {
+	c := newCaller(holder, "keystone", project, holder.UserID)
+	c.keystone, c.expires = true, expires
+	c.roles = a.rolesOf(holder.UserRoles)
+	if project != "" { // never everything: a project's id is only what it says
+		c.scope.Projects = []string{project}
+	}
+	a.showSources(c, nil, true)
+	return c
+}
+
+// newCaller returns a caller whom these texts tell apart from others.
+func newCaller(actor record.Actor, id ...string) *caller {
+	text, _ := json.Marshal(id) // strings can always be written
+	return &caller{actor: actor, key: sha256.Sum256(text)}
+}
+
+// rolesOf returns the roles that these values mean.
+func (a *API) rolesOf(values []string) (roles []Role) {
+	for _, role := range []Role{Auditor, Admin, Ingest} {
+		if slices.ContainsFunc(a.config.Roles[role], func(v string) bool { return slices.Contains(values, v) }) {
+			roles = append(roles, role)
+		}
+	}
+	return roles
+}
+
+// showSources lets c see these sources, or all that are not restricted.
+func (a *API) showSources(c *caller, sources []string, all bool) {
+	c.scope.AllSources = all || slices.Contains(sources, everything)
+	c.scope.Sources = slices.DeleteFunc(slices.Clone(sources), func(s string) bool { return s == record.Self || s == everything })
+	c.scope.Except = append(slices.Clone(a.config.Restrict), record.Self)
+	c.self = slices.Contains(c.roles, Admin) &&
+		(slices.Contains(sources, record.Self) || c.scope.AllSources && !slices.Contains(a.config.Restrict, record.Self))
+}
+
 // see returns the part of the caller's scope that is asked for with project,
 // or why there is none.
 func (a *API) see(c *caller, project string) (record.Scope, error) {
+	reads := slices.Contains(c.roles, Auditor) || slices.Contains(c.roles, Admin)
 	switch {
-	case !slices.Contains(c.roles, Auditor) && !slices.Contains(c.roles, Admin):
+	case !reads && c.keystone:
+		return record.Scope{}, forbidden.because("no role of the token means auditor or admin here: the role lines of audit_api say which do")
+	case c.keystone && len(c.scope.Projects) == 0:
+		return record.Scope{}, forbidden.because("the token is scoped to no project: ask Keystone for one that is")
+	case !reads:
 		return record.Scope{}, forbidden.because("claim %q of the token has no value that means auditor or admin here", a.config.RolesClaim)
 	case !c.scope.AllProjects && len(c.scope.Projects) == 0:
 		return record.Scope{}, forbidden.because(`claim %q of the token names no project: want a list, or "*"`, a.config.ProjectsClaim)

@@ -28,6 +28,16 @@ type Verifier interface {
 	Verify(ctx context.Context, token string) (record.Actor, map[string]any, error)
 }
 
+// Keystone knows the tokens of an OpenStack cloud.
+type Keystone interface {
+	// Issued reports whether a token may be one of Keystone's.
+	Issued(token string) bool
+	// Verify returns who holds a token, the names of their roles in it, the project
+	// that it is scoped to, "" where it is to none, and when it ends. Its errors are
+	// as those of [Verifier].
+	Verify(ctx context.Context, token string) (holder record.Actor, project string, expires time.Time, err error)
+}
+
 // Config says what an API serves, and to whom.
 type Config struct {
 	// Store returns the store; its error, shown to callers, says why there is
@@ -35,6 +45,9 @@ type Config struct {
 	Store func() (store.Store, error)
 	// Verifier checks the tokens.
 	Verifier Verifier
+	// Keystone checks those tokens in X-Auth-Token that may be Keystone's, in place of
+	// Verifier. Nil: nobody's.
+	Keystone Keystone
 
 	// RolesClaim, ProjectsClaim and SourcesClaim name the claims that say what a
 	// caller may see; a dotted path leads into nested claims, as

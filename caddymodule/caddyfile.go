@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -140,6 +141,7 @@ func (s *BadgerStore) checkKeys() error {
 //			require     <claim> <value>   # repeatable
 //			leeway      <duration>
 //		}
+//		keystone       <url>
 //		roles_claim    <claim>
 //		role           auditor|admin|ingest <value…>   # repeatable
 //		projects_claim <claim>
@@ -159,6 +161,9 @@ func parseAPI(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		switch d.Val() {
 		case "jwt":
 			b.once(func() error { return parseJWT(d, &a.JWT) })
+		case "keystone":
+			b.once(func() error { return word(d, &a.Keystone) })
+			b.check(a.checkKeystone)
 		case "roles_claim":
 			b.once(func() error { return word(d, &a.RolesClaim) })
 		case "role":
@@ -172,10 +177,22 @@ func parseAPI(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		case "marker_ttl":
 			b.once(func() error { return duration(d, &a.MarkerTTL, time.Second, maxMarkerTTL) })
 		default:
-			b.unknown("jwt", "roles_claim", "role", "projects_claim", "sources_claim", "restrict", "marker_ttl")
+			b.unknown("jwt", "keystone", "roles_claim", "role", "projects_claim", "sources_claim", "restrict", "marker_ttl")
 		}
 	}
 	return a, b.err
+}
+
+// checkKeystone checks an address that stands in the configuration itself, so that an
+// error has a line.
+func (a *API) checkKeystone() error {
+	if strings.Contains(a.Keystone, "{") {
+		return nil
+	}
+	if err := checkKeystone(a.Keystone); err != nil {
+		return fmt.Errorf("keystone: %w", err)
+	}
+	return nil
 }
 
 func parseRole(d *caddyfile.Dispenser, a *API) error {

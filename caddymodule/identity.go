@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"regexp"
 	"slices"
@@ -207,14 +206,7 @@ func (i *Introspect) method(ctx caddy.Context) (identity.Method, error) {
 	if err != nil {
 		return nil, fmt.Errorf("introspect: %w", err)
 	}
-	log := ctx.Slogger().With(slog.String("introspect", c.URL))
-	c.Log = func(msg string, err error) {
-		if err != nil {
-			log.Error(msg, slog.Any("error", err))
-			return
-		}
-		log.Info(msg)
-	}
+	c.Log = logTo(ctx, "introspect", c.URL)
 	return identity.NewIntrospection(c).Who, nil
 }
 

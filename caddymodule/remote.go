@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -42,26 +43,59 @@ func publishedKeys(ctx caddy.Context, at string, h *held) (*identity.RemoteKeys,
 	if err != nil {
 		return nil, fmt.Errorf("jwks_url: %w", err)
 	}
-	log := ctx.Slogger().With(slog.String("jwks_url", at))
+	log := logTo(ctx, "jwks_url", at)
 	keys, _, _ := remoteKeys.LoadOrNew(at, func() (caddy.Destructor, error) {
-		return pooledKeys{identity.NewRemoteKeys(at, nil, func(msg string, err error) {
-			if err != nil {
-				log.Error(msg, slog.Any("error", err))
-				return
-			}
-			log.Info(msg)
-		})}, nil
+		return pooledKeys{identity.NewRemoteKeys(at, nil, log)}, nil
 	})
 	*h = append(*h, func() { _, _ = remoteKeys.Delete(at) })
 	return keys.(pooledKeys).RemoteKeys, nil
+}
+
+// keystone returns who asks the Keystone at a URL. It asks nothing yet.
+func keystone(ctx caddy.Context, at string) (*identity.Keystone, error) {
+	at, err := caddy.NewReplacer().ReplaceOrErr(at, true, true)
+	if err == nil {
+		err = checkKeystone(at)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keystone: %w", err)
+	}
+	return identity.NewKeystone(at, nil, logTo(ctx, "keystone", at)), nil
+}
+
+// checkKeystone refuses what is no address of a Keystone.
+func checkKeystone(text string) error {
+	if err := checkURL(text); err != nil {
+		return err
+	}
+	if strings.Contains(text, "?") {
+		return fmt.Errorf("%q has a query: want the address alone, as in https://keystone.example.org:5000/v3", text)
+	}
+	return nil
+}
+
+// logTo returns a log that says of each line which server it is about. A line without
+// an error is good news.
+func logTo(ctx caddy.Context, name, at string) func(msg string, err error) {
+	log := ctx.Slogger().With(slog.String(name, at))
+	return func(msg string, err error) {
+		if err != nil {
+			log.Error(msg, slog.Any("error", err))
+			return
+		}
+		log.Info(msg)
+	}
 }
 
 // checkURL refuses what is no address to ask over HTTP. Credentials do not belong
 // there: a log may show it.
 func checkURL(text string) error {
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "" {
-		return fmt.Errorf("%q is no address: want one as in https://id.example.org/keys, without user and fragment", text)
+	if err == nil && u.User != nil {
+		return fmt.Errorf("%q names a user: an address that a log may show must not", u.Redacted())
+	}
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Fragment != "" {
+		return fmt.Errorf("%q is no address: want one as in https://id.example.org/keys, without a fragment", text)
 	}
 	return nil
 }

@@ -57,6 +57,8 @@ func newKeystone(t *testing.T) *keystone {
 			_, _ = w.Write(body)
 		case r.Method == http.MethodDelete:
 			w.WriteHeader(http.StatusNoContent)
+		case r.Method == http.MethodGet && r.URL.Path == "/v3/auth/tokens":
+			k.validate(w, r)
 		case strings.HasPrefix(r.URL.Path, "/v3/users/"):
 			id := strings.TrimPrefix(r.URL.Path, "/v3/users/")
 			_, _ = fmt.Fprintf(w, `{"user":{"id":"%s","email":"%s@example.org"}}`, id, id)

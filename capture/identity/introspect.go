@@ -1,34 +1,19 @@
 package identity
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// The bounds of asking an introspection endpoint.
-const (
-	// IntrospectTimeout bounds one question.
-	IntrospectTimeout = 5 * time.Second
-	// IntrospectRest is how long nothing is asked after a question has failed.
-	IntrospectRest = 10 * time.Second
-	// MaxIntrospected is how many answers are remembered.
-	MaxIntrospected = 10_000
-	// MaxIntrospectCache is the longest that an answer may be remembered.
-	MaxIntrospectCache = time.Hour
-	// maxIntrospection is how long an answer may be.
-	maxIntrospection = 1 << 20
-)
+// MaxIntrospectCache is the longest that an answer may be remembered.
+const MaxIntrospectCache = time.Hour
 
 // IntrospectionConfig says whom to ask about tokens (RFC 7662).
 type IntrospectionConfig struct {
@@ -46,34 +31,15 @@ type IntrospectionConfig struct {
 // goroutines.
 type Introspection struct {
 	config IntrospectionConfig
-	client *http.Client
-	cache  *cache[Identity]
-
-	// mu guards the rest.
-	mu      sync.Mutex
-	flights map[string]*flight // by token id
-	rest    time.Time          // nothing is asked before
-	failing bool
-}
-
-// flight is a question that is being asked.
-type flight struct {
-	done chan struct{}
-	id   Identity // once done is closed
+	asker  *asker[Identity]
 }
 
 // NewIntrospection returns who asks.
 func NewIntrospection(c IntrospectionConfig) *Introspection {
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	if c.Log == nil {
-		c.Log = func(string, error) {}
-	}
-	return &Introspection{
-		config: c, client: newClient(IntrospectTimeout), cache: newCache[Identity](MaxIntrospected, c.Now),
-		flights: make(map[string]*flight),
-	}
+	i := &Introspection{config: c, asker: newAsker[Identity](c.Now, c.Log,
+		"who holds a token cannot be asked: calls are recorded without it", "who holds a token can be asked again")}
+	i.asker.question = i.question
+	return i
 }
 
 // Who is a [Method]. Where the server does not answer nobody is known.
@@ -82,65 +48,18 @@ func (i *Introspection) Who(ctx context.Context, e *Evidence, p Patience) (Ident
 		if len(t.Raw) > MaxTokenLen {
 			return Identity{}, false
 		}
-		if id, ok := i.cache.get(t.ID); ok {
+		if id, ok := i.asker.answers.get(t.ID); ok {
 			return id, false
 		}
 		switch {
-		case p == Never || i.resting():
+		case p == Never || i.asker.resting():
 			return Identity{}, false
 		case p == Probe:
 			return Identity{}, true
 		}
-		return i.ask(ctx, t), false
+		id, _ := i.asker.ask(ctx, t.ID, t.Raw) // whose error is told to the log
+		return id, false
 	})
-}
-
-// resting reports whether nothing is asked now.
-func (i *Introspection) resting() bool {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.config.Now().Before(i.rest)
-}
-
-// ask asks about a token, or waits for whoever does.
-func (i *Introspection) ask(ctx context.Context, t Token) Identity {
-	i.mu.Lock()
-	f := i.flights[t.ID]
-	first := f == nil
-	if first {
-		f = &flight{done: make(chan struct{})}
-		i.flights[t.ID] = f
-	}
-	i.mu.Unlock()
-	if !first {
-		select {
-		case <-f.done:
-			return f.id
-		case <-ctx.Done():
-			return Identity{}
-		}
-	}
-	id, until, err := i.question(context.WithoutCancel(ctx), t.Raw)
-	if err == nil {
-		i.cache.put(t.ID, id, until)
-	}
-	i.mu.Lock()
-	f.id = id
-	delete(i.flights, t.ID)
-	if err != nil {
-		i.rest = i.config.Now().Add(IntrospectRest)
-	}
-	began, ended := err != nil && !i.failing, err == nil && i.failing
-	i.failing = err != nil
-	i.mu.Unlock()
-	close(f.done)
-	switch {
-	case began:
-		i.config.Log("who holds a token cannot be asked: calls are recorded without it", err)
-	case ended:
-		i.config.Log("who holds a token can be asked again", nil)
-	}
-	return id
 }
 
 // question asks, and returns who holds the token and until when that is to be
@@ -154,29 +73,22 @@ func (i *Introspection) question(ctx context.Context, token string) (id Identity
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
 	req.SetBasicAuth(url.QueryEscape(i.config.ClientID), url.QueryEscape(i.config.ClientSecret)) // RFC 6749, section 2.3.1
-	res, err := i.client.Do(req)
+	res, data, err := exchange(i.asker.client, req)
 	if err != nil {
-		return id, until, fmt.Errorf("asking about a token: %w", err)
+		return id, until, err
 	}
-	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return id, until, fmt.Errorf("asking about a token: the server answered %d, want 200; redirects are not followed", res.StatusCode)
-	}
-	data, err := io.ReadAll(io.LimitReader(res.Body, maxIntrospection+1))
-	if err != nil {
-		return id, until, fmt.Errorf("asking about a token: %w", err)
+		return id, until, absent{fmt.Errorf("asking about a token: the server answered %d, want 200; redirects are not followed", res.StatusCode)}
 	}
 	var claims jwt.MapClaims
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	if len(data) > maxIntrospection || checkObject(data) != nil || dec.Decode(&claims) != nil {
-		return id, until, errors.New("asking about a token: the answer is no good JSON object")
+	if err := decodeAnswer(data, &claims); err != nil {
+		return id, until, err
 	}
 	active, ok := claims["active"].(bool)
 	if !ok {
 		return id, until, errors.New("asking about a token: the answer does not say whether it is active")
 	}
-	now := i.config.Now()
+	now := i.asker.now()
 	until = now.Add(i.config.Cache)
 	if _, ends := claims["exp"]; ends && checkTimes(claims) == nil {
 		if end := expiry(claims); end.Before(until) {

@@ -119,7 +119,7 @@ func TestServerThatFailsIsLeftAlone(t *testing.T) {
 		t.Errorf("%d questions, %v", n, log)
 	}
 	a.down.Store(false)
-	c.forward(identity.IntrospectRest)
+	c.forward(identity.AskRest)
 	if who, _ := i.Who(t.Context(), evidence("a"), identity.Wait); who.UserID != "u-a" || len(log) != 2 {
 		t.Errorf("when it is back: %+v, %v", who, log)
 	}
