@@ -140,10 +140,14 @@ func (a *App) Start() error {
 		return fmt.Errorf("the store %s is open with %s and cannot change to %s while it is: restart instead of reloading",
 			e.key, e.options, want)
 	}
-	<-e.opened
-	if e.err != nil {
-		release()
-		return fmt.Errorf("opening the audit store: %w", e.err)
+	select {
+	case <-e.opened:
+		if e.err != nil {
+			release()
+			return fmt.Errorf("opening the audit store: %w", e.err)
+		}
+		a.log.Info("records are kept", slog.String("store", e.key))
+	case <-e.full: // which is no reason to hold up what passes
 	}
 	a.release, a.unretain = release, e.retain(a.Retention.store())
 	// A core dump would hold bodies before their secrets are taken out.
@@ -153,17 +157,24 @@ func (a *App) Start() error {
 	e.pipeline.Budget().SetLimit(a.captures())
 	a.hideAllInLog()
 	a.report()
-	a.log.Info("records are kept", slog.String("store", e.key))
 	for _, f := range a.clearLogs() {
 		a.log.Warn(f.text, f.with...)
 	}
 	if a.ownTokens && term.IsTerminal(int(os.Stdout.Fd())) {
 		greeted.Do(func() { a.greet(k) })
 	}
-	e.add(&record.Record{
+	loaded := &record.Record{
 		EventID: record.NewID(), Source: record.Self, Action: "config.load",
 		Description: "A configuration was loaded", Success: record.SuccessYes, Outcome: record.OutcomeComplete,
-	})
+	}
+	if e.ready.Load() {
+		e.add(loaded)
+		return nil
+	}
+	go func() { // ends when the store is open, or closed instead
+		<-e.opened
+		e.add(loaded)
+	}()
 	return nil
 }
 

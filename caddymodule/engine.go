@@ -17,6 +17,7 @@ import (
 	"github.com/auditgate/auditgate/capture/identity"
 	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store"
+	"github.com/auditgate/auditgate/store/disk"
 )
 
 // closeTimeout bounds how long the end of an engine may take: making records of
@@ -36,17 +37,20 @@ type engine struct {
 	log      *slog.Logger
 
 	// opened is closed when the store is open or could not be opened; then
-	// store or err is set.
+	// store or err is set. full is closed where it could not be opened yet because
+	// its disk is full; then why is set.
 	opened chan struct{}
 	store  store.Store
 	err    error
+	full   chan struct{}
+	why    error
 
 	// mu guards early, which is nil once the store is open.
 	mu    sync.Mutex
 	early map[string]*earlyCalls // by source
 	ready atomic.Bool
 
-	retaining sync.Mutex // guards retained
+	retaining sync.Mutex // guards retained, and store until it is open
 	retained  []*store.Retention
 
 	closing sync.Once
@@ -94,6 +98,7 @@ func startEngine(key, options string, memory int64, log *slog.Logger, open func(
 		pipeline: capture.NewPipeline(capture.NewBudget(memory), log),
 		queries:  newQueries(),
 		opened:   make(chan struct{}),
+		full:     make(chan struct{}),
 		early:    make(map[string]*earlyCalls),
 		closed:   make(chan struct{}),
 	}
@@ -101,11 +106,11 @@ func startEngine(key, options string, memory int64, log *slog.Logger, open func(
 	e.turn = turn.(*sync.Mutex)
 	e.pipeline.Book().Expect()
 	unclosed.Store(e, struct{}{})
-	go func() { // ends when the store is open
+	go func() { // ends when the store is open, or when closing begins
 		defer close(e.opened)
 		defer e.pipeline.Book().Unkept()
 		e.turn.Lock()
-		s, err := open()
+		s, err := e.open(open)
 		if err == nil { // and nobody else has its directory
 			if err := remember(e.pipeline.Book()); err != nil {
 				log.Error("what was learned about tokens is not there, and will not be kept", slog.Any("error", err))
@@ -117,7 +122,11 @@ func startEngine(key, options string, memory int64, log *slog.Logger, open func(
 			e.turn.Unlock()
 			return
 		}
-		e.store = s
+		e.retaining.Lock()
+		if e.store = s; len(e.retained) > 0 { // while the disk was full
+			s.SetRetention(*e.retained[len(e.retained)-1])
+		}
+		e.retaining.Unlock()
 		for source, calls := range e.early {
 			counter := s.Counter(source)
 			for range calls.begun {
@@ -134,6 +143,35 @@ func startEngine(key, options string, memory int64, log *slog.Logger, open func(
 		go e.tellOldest() // ends when closing begins
 	}()
 	return e
+}
+
+// openAgain is how long a store is left alone that a full disk keeps from being opened.
+const openAgain = time.Second
+
+// open opens the store. A full disk is waited out until closing begins: calls pass
+// meanwhile, and are counted here.
+func (e *engine) open(open func() (store.Store, error)) (store.Store, error) {
+	for {
+		s, err := open()
+		switch {
+		case err != nil && !disk.IsFull(err):
+			return nil, err
+		case err != nil && e.why == nil:
+			e.why = err
+			close(e.full)
+			e.log.Error("the store waits for room on its disk; until then calls pass and are counted, and nothing of them is on record", slog.Any("error", err))
+		case err == nil && e.why != nil:
+			e.log.Warn("the store has room on its disk and is open")
+		}
+		if err == nil {
+			return s, nil
+		}
+		select {
+		case <-e.closed:
+			return nil, err
+		case <-time.After(openAgain):
+		}
+	}
 }
 
 // tellOldest tells the store every second since when calls run that it does not know.
@@ -161,6 +199,8 @@ func (e *engine) current() (store.Store, error) {
 	select {
 	case <-e.opened:
 		return e.store, e.err
+	case <-e.full:
+		return nil, e.why
 	default:
 		return nil, errOpening
 	}
@@ -180,17 +220,20 @@ func (e *engine) add(r *record.Record) {
 
 // retain lets records be kept for as long as a configuration that starts says,
 // until end is called. The newest one counts that has not ended: where a reload
-// fails it is the one before again, and at the end the last. The store is open.
+// fails it is the one before again, and at the end the last. A store that is not
+// open yet is told when it is.
 func (e *engine) retain(r store.Retention) (end func()) {
 	e.retaining.Lock()
 	defer e.retaining.Unlock()
 	e.retained = append(e.retained, &r)
-	e.store.SetRetention(r)
+	if e.store != nil {
+		e.store.SetRetention(r)
+	}
 	return sync.OnceFunc(func() {
 		e.retaining.Lock()
 		defer e.retaining.Unlock()
 		e.retained = slices.DeleteFunc(e.retained, func(other *store.Retention) bool { return other == &r })
-		if n := len(e.retained); n > 0 {
+		if n := len(e.retained); n > 0 && e.store != nil {
 			e.store.SetRetention(*e.retained[n-1])
 		}
 	})
@@ -227,12 +270,26 @@ func (e *engine) close(ctx context.Context) {
 			err = errors.Join(err, e.pipeline.Book().Close(making), e.store.Close(ctx))
 			e.turn.Unlock()
 		default:
-			err = errors.Join(err, opening)
+			err = errors.Join(err, opening, e.forgotten())
 		}
 		if err != nil {
 			e.log.Error("closing the audit store", slog.Any("error", err))
 		}
 	})
+}
+
+// forgotten says how many calls came to a store that was never open; nil for none.
+func (e *engine) forgotten() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := 0
+	for _, calls := range e.early {
+		n += calls.begun
+	}
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d calls have passed of which nothing is on record", n)
 }
 
 // closeAll closes every engine, also those whose leases are not returned: where
@@ -306,12 +363,13 @@ func (l *ledger) Announce(r *record.Record) error {
 	return err
 }
 
-// Receipt implements capture.Ledger. It waits while the store is being opened.
+// Receipt implements capture.Ledger. It waits while the store is being opened, but not
+// for room on its disk.
 func (l *ledger) Receipt(ctx context.Context, r *record.Record) error {
 	select {
 	case <-l.engine.opened:
+	case <-l.engine.full:
 	case <-ctx.Done():
-		return errOpening
 	}
 	s, err := l.engine.current()
 	if err != nil {

@@ -2,11 +2,14 @@ package caddymodule_test
 
 import (
 	"runtime"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/auditgate/auditgate/caddymodule"
 	"github.com/auditgate/auditgate/store"
+	"github.com/auditgate/auditgate/store/disk"
 )
 
 // A server may start before the app, and a call that comes then may be over
@@ -28,6 +31,38 @@ func TestStoreThatIsClosingIsOpenedAgain(t *testing.T) {
 			runtime.Gosched()
 		}
 	}
+}
+
+func TestStoreWhoseDiskIsFullIsWaitedForUntilTheExit(t *testing.T) {
+	dir := t.TempDir()
+	asked := make(chan struct{}, 1)
+	disk.Inject(func(op, path string) error {
+		if op != "create" || !strings.HasPrefix(path, dir) {
+			return nil
+		}
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+		return syscall.ENOSPC
+	})
+	defer disk.Inject(nil)
+	opened, release := caddymodule.Lease(dir)
+	for range 2 { // it is tried again
+		<-asked
+	}
+	release()
+	caddymodule.CloseAll(t.Context())
+	if err := opened(); !disk.IsFull(err) {
+		t.Errorf("a store that was never open: %v, want that the disk is full", err)
+	}
+	disk.Inject(nil)
+	opened, release = caddymodule.Lease(dir)
+	if err := opened(); err != nil {
+		t.Error(err)
+	}
+	release()
+	caddymodule.CloseAll(t.Context())
 }
 
 // The last call may return its lease at the moment at which the process exits.

@@ -246,6 +246,62 @@ func TestFullDiskCostsNoCallInOpenAndNoRecordInClosed(t *testing.T) {
 	}
 }
 
+func TestFullDiskKeepsNeitherStartNorStopFromWorking(t *testing.T) {
+	c := startComponent(t)
+	g := newGateway(t)
+	disk := filepath.Join(g.dir, "store")
+	smallDisk(t, disk, 60)
+	g.write(strings.Replace(g.site(c.address()), "audit_capture nova", `@strict path /strict
+	audit_capture @strict nova {
+		fail closed
+	}
+	audit_capture nova`, 1))
+	a := &answers{status: make(map[string]int)}
+	call := func(n int) {
+		t.Helper()
+		for range n {
+			id := fmt.Sprintf("call-%d", len(a.status))
+			status, err := steadyCall(g, id)
+			if a.status[id] = status; err != nil || status != http.StatusCreated {
+				t.Fatalf("%s: %d, %v", id, status, err)
+			}
+		}
+	}
+	unwell := func() string {
+		status, body, err := g.ask("/healthz")
+		if err != nil || status == http.StatusOK {
+			return ""
+		}
+		return string(body)
+	}
+	for _, first := range []bool{true, false} {
+		other := fillDisk(t, disk)
+		if !first {
+			wait(t, "records wait", func() bool { call(1); return unwell() != "" })
+			g.stop()
+		}
+		g.startUntil("the gateway has started on a full disk", http.StatusServiceUnavailable)
+		call(20)
+		if why := unwell(); !strings.Contains(why, "no space left on device") || !strings.Contains(why, "make room") {
+			t.Errorf("healthz says %q; want that the disk is full, and what to do", why)
+		}
+		res := g.open(t.Context(), http.MethodGet, "/strict", fmt.Sprintf("strict-%v", first), nil)
+		res.Body.Close()
+		if a.status[fmt.Sprintf("strict-%v", first)] = res.StatusCode; res.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("a call that needs a receipt was answered %d", res.StatusCode)
+		}
+		if err := os.Remove(other); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, "the store is open", func() bool { return unwell() == "" })
+		call(20)
+	}
+	g.bearer = g.token("auditor")
+	g.stop()
+	g.start()
+	a.books(g, false)
+}
+
 func TestClosedHoldsForAllThatStandsBehindIt(t *testing.T) {
 	g := newGateway(t)
 	disk := filepath.Join(g.dir, "store")

@@ -120,6 +120,12 @@ func (g *gateway) command(args ...string) *exec.Cmd {
 // start starts the program and waits until it is ready.
 func (g *gateway) start() {
 	g.t.Helper()
+	g.startUntil("the gateway is ready", http.StatusOK)
+}
+
+// startUntil starts the program and waits until its health is that.
+func (g *gateway) startUntil(what string, health int) {
+	g.t.Helper()
 	log, err := os.OpenFile(g.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		g.t.Fatal(err)
@@ -137,7 +143,7 @@ func (g *gateway) start() {
 		close(dead)
 	}(g.cmd)
 	g.t.Logf("gateway %d: started", g.cmd.Process.Pid)
-	wait(g.t, "the gateway is ready", func() bool {
+	wait(g.t, what, func() bool {
 		select {
 		case <-dead:
 			g.t.Fatalf("the gateway ended instead of starting: %v\n%s", g.cmd.ProcessState, g.log())
@@ -148,7 +154,7 @@ func (g *gateway) start() {
 			return false
 		}
 		res.Body.Close()
-		return res.StatusCode == http.StatusOK
+		return res.StatusCode == health
 	})
 }
 

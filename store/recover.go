@@ -9,7 +9,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
 
 	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store/disk"
@@ -21,6 +23,9 @@ import (
 // ids.
 func openJournal(dir string, o JournalOptions) (_ *Journal, err error) {
 	if err := checkKeys(dir, o.Keys); err != nil {
+		return nil, err
+	}
+	if err := checkRoom(dir); err != nil {
 		return nil, err
 	}
 	now := o.Now()
@@ -109,6 +114,19 @@ func openJournal(dir string, o JournalOptions) (_ *Journal, err error) {
 	c.room.Store(c.file.room())
 	go c.run()
 	return &Journal{dir: dir, queue: c.queue, counters: c.counters, tail: c.tail, committer: c}, nil
+}
+
+// startRoom is how many bytes must be free for a start: to find that out costs nothing,
+// and to find out later that a file cannot be begun has cost reading all of them.
+const startRoom = 64 << 10
+
+// checkRoom returns nil where the volume of dir has room for a start, as far as is known.
+func checkRoom(dir string) error {
+	v, err := disk.VolumeOf(dir)
+	if err != nil || v.Free >= startRoom {
+		return err
+	}
+	return fmt.Errorf("%w: %s are free, a start needs %s", unix.ENOSPC, humanize.IBytes(uint64(v.Free)), humanize.IBytes(startRoom))
 }
 
 // since returns what is known of when the records in the journal may have been

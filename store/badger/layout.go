@@ -122,10 +122,11 @@ func lockRoot(path string) (*disk.File, error) {
 		}
 		return nil, fmt.Errorf("%w (pid %s): stop that one first, or use another path", store.ErrLocked, strings.TrimSpace(string(holder)))
 	}
-	if err := lock.Truncate(0); err != nil {
-		return nil, errors.Join(err, lock.Close())
+	pid := fmt.Appendf(nil, "%d\n", os.Getpid())
+	if _, err = lock.WriteAt(pid, 0); err == nil { // first, so that a full disk takes no room away
+		err = lock.Truncate(int64(len(pid)))
 	}
-	if _, err := lock.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0); err != nil {
+	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return lock, nil

@@ -63,7 +63,7 @@ var _ store.Store = (*Store)(nil)
 // Open opens the store in o.Path, making it where it is missing. What a crash
 // left is put right. An error wraps [store.ErrLocked] where another process has
 // the store open, [store.ErrKey] where a key is missing, and [store.ErrCorrupt] where
-// it is damaged; it says what to do.
+// it is damaged; [disk.IsFull] tells of a full disk. It says what to do.
 func Open(o Options) (*Store, error) {
 	o, err := o.complete()
 	if err != nil {
@@ -73,6 +73,9 @@ func Open(o Options) (*Store, error) {
 	if errors.Is(err, fs.ErrPermission) {
 		err = fmt.Errorf("%w: let user %d read and write all of it (`chown -R %[2]d %s`), run as its owner, or use another path",
 			err, os.Getuid(), o.Path)
+	}
+	if disk.IsFull(err) {
+		err = fmt.Errorf("%w: make room on its volume, and let it have some 100 MiB to go on with", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening store %s: %w", o.Path, err)

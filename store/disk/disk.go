@@ -10,7 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+
+	"golang.org/x/sys/unix"
 )
+
+// IsFull reports whether err says that a volume has no room left, or none for this user.
+func IsFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
 // fault is what Inject was given.
 var fault atomic.Pointer[func(op, path string) error]
