@@ -2,7 +2,6 @@ package identity
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,37 +20,9 @@ const (
 	maxTime  = 253402300799 // the last second of the year 9999
 )
 
-// checkForm refuses what two readers of the same token could understand in two
-// ways: characters beside base64url, names that stand twice, text that is no
-// UTF-8. The signature was made over one reading and says nothing of the other.
-func checkForm(token string) error {
-	if len(token) > MaxTokenLen {
-		return fmt.Errorf("token has %d bytes, want %d at most", len(token), MaxTokenLen)
-	}
-	header, rest, _ := strings.Cut(token, ".")
-	claims, signature, ok := strings.Cut(rest, ".")
-	if !ok || strings.Contains(signature, ".") {
-		return errors.New("token is not a JWT: want three parts with dots between them")
-	}
-	for _, part := range []struct{ name, text string }{{"header", header}, {"payload", claims}} {
-		if strings.ContainsAny(part.text, "\r\n") { // the decoder steps over them
-			return fmt.Errorf("%s of the token is not base64url", part.name)
-		}
-		data, err := base64.RawURLEncoding.Strict().DecodeString(part.text)
-		if err != nil {
-			return fmt.Errorf("%s of the token is not base64url", part.name)
-		}
-		if err := checkObject(data); err != nil {
-			return fmt.Errorf("%s of the token %w", part.name, err)
-		}
-	}
-	if strings.ContainsAny(signature, "\r\n") {
-		return errors.New("signature of the token is not base64url")
-	}
-	return nil
-}
-
-// checkObject's errors go on a sentence that has its subject.
+// checkObject refuses what is no JSON object, or one that two readers could
+// understand in two ways: text that is no UTF-8, names that stand twice. Its errors go
+// on a sentence that has its subject.
 func checkObject(data []byte) error {
 	if !utf8.Valid(data) || !json.Valid(data) || !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) {
 		return errors.New("is not a JSON object")

@@ -244,24 +244,6 @@ func (s keySet) accept(wanted []string) ([]string, error) {
 	return accepted, nil
 }
 
-// keyError is the reason why no key is tried.
-type keyError struct{ reason string }
-
-func (e *keyError) Error() string { return e.reason }
-
-// wantedKey returns the key id that a token names, "" where it names none. Whatever
-// else its header says of keys (jwk, jku, x5c, x5u) is not looked at.
-func wantedKey(t *jwt.Token) (string, error) {
-	if _, ok := t.Header["crit"]; ok {
-		return "", &keyError{"token has critical header parameters (crit), and none is understood here"}
-	}
-	id, isString := t.Header["kid"].(string)
-	if _, ok := t.Header["kid"]; ok && !isString {
-		return "", &keyError{"key id (kid) of the token is not a string"}
-	}
-	return id, nil
-}
-
 // find returns the keys that may have signed a token: those of its algorithm, and
 // of its key id where it has one.
 func (s keySet) find(id, algorithm string) (found []jwt.VerificationKey) {

@@ -203,7 +203,7 @@ func TestHostileTokensAreRefused(t *testing.T) {
 		{"base64 of the other alphabet", asPEM, strings.Replace(goodRSA, parts[1], parts[1][:8]+"+/"+parts[1][10:], 1), "not base64url"},
 		{"line breaks", asPEM, parts[0] + "\n." + parts[1] + "." + parts[2], "not base64url"},
 		{"line break in the signature", asPEM, goodRSA + "\n", "not base64url"},
-		{"other last bits of the signature", asPEM, otherLastBits(goodRSA), "not well formed"},
+		{"other last bits of the signature", asPEM, otherLastBits(goodRSA), "not base64url"},
 
 		{"exp missing", asPEM, byRSA(rs, `{"sub":"u1","aud":"auditgate","iss":"https://id.example.com"}`), "no exp"},
 		{"exp past", asPEM, exp(fmt.Sprint(now.Add(-time.Minute).Unix())), "expired at 2026-11-21T09:59:00Z"},
