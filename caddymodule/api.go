@@ -55,8 +55,10 @@ type API struct {
 	// sees every source that is not restricted. Default: `sources`.
 	SourcesClaim string `json:"sources_claim,omitempty"`
 
-	// Sources that only tokens see which name them. Default: none.
-	Restrict []string `json:"restrict,omitempty"`
+	// Sources that only tokens see which name them. An empty list is none. Default: the
+	// sources of captures for which `preset openstack` stands for `iam`, since their
+	// calls tell of every user of the cloud.
+	Restrict []string `json:"restrict,omitzero"`
 
 	// How long the marker of a listing is good. Default: 1h, at most 24h.
 	MarkerTTL caddy.Duration `json:"marker_ttl,omitempty"`
@@ -143,10 +145,19 @@ func (a *API) config(v *identity.Verifier, markerKey []byte) auditapi.Config {
 	}
 	return auditapi.Config{
 		Store: a.store, Verifier: v, Keystone: a.keystone,
-		RolesClaim: a.RolesClaim, Roles: roles, ProjectsClaim: a.ProjectsClaim, SourcesClaim: a.SourcesClaim, Restrict: a.Restrict,
+		RolesClaim: a.RolesClaim, Roles: roles, ProjectsClaim: a.ProjectsClaim, SourcesClaim: a.SourcesClaim, Restrict: a.restricted(),
 		MarkerKey: markerKey, MarkerTTL: time.Duration(a.MarkerTTL),
 		ClientIP: clientIP, OriginalPath: originalPath, Log: a.app.logStore,
 	}
+}
+
+// restricted are the sources that tokens have to name. Once the configuration is
+// loaded its captures have said theirs.
+func (a *API) restricted() []string {
+	if a.Restrict != nil {
+		return a.Restrict
+	}
+	return a.app.restricted
 }
 
 // store returns the store, which the lease of the request keeps open.

@@ -71,6 +71,9 @@ type App struct {
 	release, unretain func()
 	// ownTokens is set by an API that accepts tokens of the gateway's own key.
 	ownTokens bool
+	// restricted are the sources that only tokens see which name them, unless an API
+	// says others: captures add to them as they are provisioned.
+	restricted []string
 }
 
 // CaddyModule implements caddy.Module.
@@ -219,7 +222,7 @@ func (a *App) hideAllInLog() {
 		return // no servers, no calls
 	}
 	for _, c := range surveyOf(loaded.(*caddyhttp.App)).captures {
-		if o, err := c.capture.Redact.options(); err == nil { // it is checked already
+		if o, err := c.capture.redaction().options(); err == nil { // it is checked already
 			a.hideInLog(o)
 		}
 	}

@@ -146,7 +146,7 @@ func (s *BadgerStore) checkKeys() error {
 //		role           auditor|admin|ingest <value…>   # repeatable
 //		projects_claim <claim>
 //		sources_claim  <claim>
-//		restrict       <source…>
+//		restrict       <source…> | none
 //		marker_ttl     <duration>
 //	}
 func parseAPI(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
@@ -174,6 +174,9 @@ func parseAPI(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 			b.once(func() error { return word(d, &a.SourcesClaim) })
 		case "restrict":
 			b.words(&a.Restrict)
+			if len(a.Restrict) == 1 && a.Restrict[0] == "none" {
+				a.Restrict = []string{}
+			}
 		case "marker_ttl":
 			b.once(func() error { return duration(d, &a.MarkerTTL, time.Second, maxMarkerTTL) })
 		default:

@@ -15,6 +15,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/auditgate/auditgate/capture"
+	"github.com/auditgate/auditgate/capture/naming"
 	"github.com/auditgate/auditgate/record"
 )
 
@@ -92,6 +93,11 @@ type Capture struct {
 	// `Id`, and the description the summary. Default: none.
 	OpenAPI string `json:"openapi,omitempty"`
 
+	// A product of whose APIs Auditgate knows the actions, the objects and the secrets:
+	// `openstack`. It names the calls that neither an action nor `openapi` names.
+	// Default: none.
+	Preset *Preset `json:"preset,omitempty"`
+
 	// What is secret, beside what always is.
 	Redact *Redaction `json:"redact,omitempty"`
 
@@ -111,6 +117,10 @@ type Capture struct {
 	policy policy
 	namer  *namer
 	held   held
+	// known is what the preset knows, and withheld finds the calls of which it keeps no
+	// body: see knows and withholds.
+	known    *naming.Preset
+	withheld *naming.Namer
 	// rules are made on the first call: what is only validated makes no keys.
 	rules     func() (*capture.Rules, error)
 	complaint complaint // about calls that were refused
@@ -137,8 +147,18 @@ func (c *Capture) Provision(ctx caddy.Context) (err error) {
 	if c.namer, err = newNamer(ctx, c); err != nil {
 		return err
 	}
+	known, err := c.knows()
+	if err != nil {
+		return err
+	}
+	if c.withheld, err = newWithheld(known); err != nil {
+		return fmt.Errorf("preset: %w", err)
+	}
 	if c.app, err = appOf(ctx); err != nil {
 		return err
+	}
+	if c.restricts() {
+		c.app.restricted = append(c.app.restricted, c.Source)
 	}
 	methods, err := c.Identity.methods(ctx, &c.held)
 	if err != nil {
@@ -149,7 +169,7 @@ func (c *Capture) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	c.rules = sync.OnceValues(func() (*capture.Rules, error) {
-		options, err := c.Redact.options()
+		options, err := c.redaction().options()
 		if err != nil {
 			return nil, err
 		}
@@ -222,13 +242,16 @@ func (c *Capture) check() error {
 	if err := c.Identity.check(); err != nil {
 		return err
 	}
-	return c.Redact.check()
+	if _, err := c.knows(); err != nil {
+		return err
+	}
+	return c.redaction().check()
 }
 
 // hasRules reports whether c says more than its source.
 func (c *Capture) hasRules() bool {
 	return len(c.Levels) > 0 || c.RequestBody != nil || c.ResponseBody != nil || c.StreamBody != nil ||
-		c.Project != "" || c.ProjectPath > 0 || c.Identity != nil || c.Redact != nil || len(c.Actions) > 0 || c.OpenAPI != "" || c.closed()
+		c.Project != "" || c.ProjectPath > 0 || c.Identity != nil || c.Redact != nil || len(c.Actions) > 0 || c.OpenAPI != "" || c.Preset != nil || c.closed()
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
@@ -245,7 +268,7 @@ func (c *Capture) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if err != nil { // the app cannot have started
 		return next.ServeHTTP(w, r)
 	}
-	bodies := c.policy.body(r)
+	bodies := c.body(r)
 	matched := c.namer.match(r)
 	facts := func(ending capture.Ending) capture.Facts { return c.factsOf(r, ending, matched) }
 	if joins {

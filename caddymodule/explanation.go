@@ -147,8 +147,10 @@ func (c call) rules(m met, path string, origins map[string][]origin) (*explained
 		for _, o := range origins[p.id] {
 			e.BodyLines = append(e.BodyLines, fmt.Sprintf("%s:%d", o.File, o.Bodies[i]))
 		}
+	} else if m.capture.withholds(c.method, path) {
+		e.Bodies, e.BodyLines = "off", []string{"preset " + m.capture.Preset.Name}
 	}
-	redactor, err := m.capture.Redact.unkeyed()
+	redactor, err := m.capture.redaction().unkeyed()
 	if err != nil {
 		return nil, err
 	}

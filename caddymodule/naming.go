@@ -80,7 +80,7 @@ const maxActions = 1000
 func (a *Action) rules(matcher int) (rules []naming.Rule) {
 	r := naming.Rule{Name: a.Name, Aliases: a.Aliases, Description: a.Description}
 	if o := a.Object; o != nil {
-		r.Object = naming.Object(*o)
+		r.Objects = []naming.Object{naming.Object(*o)}
 	}
 	if s := a.Success; s != nil {
 		r.Success, r.Want = s.Value, s.Is
@@ -140,10 +140,14 @@ func newNamer(ctx caddy.Context, c *Capture) (*namer, error) {
 		}
 		rules = append(rules, more...)
 	}
+	known, err := c.knows()
+	if err != nil {
+		return nil, err
+	}
+	rules = append(rules, known.Rules...)
 	if len(rules) == 0 {
 		return nil, nil
 	}
-	var err error
 	n.Namer, err = naming.New(rules)
 	return n, err
 }

@@ -22,6 +22,7 @@ import (
 //		identity      { … }                                                   # see parseIdentity
 //		action        <name> { … }                                          # repeatable, see parseAction
 //		openapi       <file>
+//		preset        openstack [<service…>]
 //		fail          open|closed
 //		redact {
 //			headers <name…>
@@ -63,12 +64,14 @@ func parseCapture(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 			b.try(func() error { return parseAction(h, c) })
 		case "openapi":
 			b.once(func() error { return word(d, &c.OpenAPI) })
+		case "preset":
+			b.once(func() error { return parsePreset(d, c) })
 		case "fail":
 			b.once(func() error { return oneOf(d, &c.Fail, failPolicies...) })
 		case "redact":
 			b.once(func() error { return parseRedact(h, c, &at) })
 		default:
-			b.unknown("level", "request_body", "response_body", "stream_body", "project", "identity", "action", "openapi", "fail", "redact")
+			b.unknown("level", "request_body", "response_body", "stream_body", "project", "identity", "action", "openapi", "preset", "fail", "redact")
 		}
 		b.check(c.check)
 	}

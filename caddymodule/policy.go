@@ -232,8 +232,8 @@ const shaping = 1
 // takes them out of the configuration.
 func (c *Capture) fingerprint() (string, error) {
 	redaction := Redaction{Mode: redact.HMAC.String()}
-	if c.Redact != nil {
-		redaction = *c.Redact
+	if r := c.redaction(); r != nil {
+		redaction = *r
 		redaction.Mode = cmp.Or(redaction.Mode, redact.HMAC.String())
 	}
 	shape := []any{
@@ -241,6 +241,11 @@ func (c *Capture) fingerprint() (string, error) {
 	}
 	if c.closed() {
 		shape = append(shape, c.Fail)
+	}
+	if known, err := c.knows(); err != nil {
+		return "", err
+	} else if len(known.Withheld) > 0 {
+		shape = append(shape, known.Withheld)
 	}
 	text, err := json.Marshal(shape)
 	// Once more, for one order of the members of matchers, whoever wrote them.

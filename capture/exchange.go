@@ -52,8 +52,10 @@ type Exchange struct {
 	mu    sync.Mutex
 	rules *Rules
 	facts Facts
-	stop  func() bool
-	phase phase
+	// issued is the ID of the token that the answer issued: see teach.
+	issued string
+	stop   func() bool
+	phase  phase
 
 	// promised tells that the call has a receipt, or may have: it is not lost for want
 	// of room.

@@ -37,11 +37,14 @@ func (x *Exchange) teach(status int, last []byte) {
 	if headers == nil {
 		headers = copyHeaders(x.response.Header())
 	}
-	x.rules.Lessons.Teach(&identity.Passed{
+	issued := x.rules.Lessons.Teach(&identity.Passed{
 		Method: x.method, Path: x.uri, RequestHeaders: x.headers, ResponseHeaders: headers,
 		RequestBody:  x.uploaded().lesson(x.readsRequest, x.headers.Get("Content-Encoding"), nil),
 		ResponseBody: x.response.lesson(x.readsResponse, headers.Get("Content-Encoding"), last),
 	}, func(token string) string { return x.rules.Redactor.Value([]byte(token)) }, x.pipeline.book)
+	x.mu.Lock()
+	x.issued = issued
+	x.mu.Unlock()
 }
 
 // teachAtEnd teaches what was not yet taught, and lets go of what was kept for that

@@ -18,6 +18,9 @@ func (x *Exchange) who(ctx context.Context, rules *Rules, facts *Facts, p identi
 		At: x.ID.Time(), Server: facts.Actor, Certificate: facts.Certificate,
 		Trusted: facts.TrustedPeer, Headers: x.headers, Book: x.pipeline.book,
 	}
+	x.mu.Lock()
+	e.Issued = x.issued
+	x.mu.Unlock()
 	for _, token := range x.tokens {
 		e.Tokens = append(e.Tokens, identity.Token{Raw: token, ID: rules.Redactor.Value([]byte(token))})
 	}

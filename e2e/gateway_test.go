@@ -214,10 +214,10 @@ func (g *gateway) log() string {
 	return string(log)
 }
 
-// token returns a token for all projects, made by the command.
-func (g *gateway) token(role string) string {
+// token returns a token for all projects, made by the command. It names the sources.
+func (g *gateway) token(role string, sources ...string) string {
 	g.t.Helper()
-	cmd := g.command("audit", "token", "--config", g.config, "--role", role, "--project", "*", "--ttl", "15m")
+	cmd := g.command("audit", "token", "--config", g.config, "--role", role, "--project", "*", "--ttl", "15m", "--source", strings.Join(sources, ","))
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	if err := cmd.Run(); err != nil {

@@ -164,14 +164,22 @@ func (b *Book) keep(p page) {
 	}
 }
 
-// FromBook answers with whom the book of the evidence knows to hold a token. With
-// [Never] it does not wait for what is still being loaded.
+// FromBook answers with whom the book of the evidence knows to hold a token; of a call
+// without one, a login, with who got one by it. With [Never] it does not wait for what
+// is still being loaded.
 func FromBook(ctx context.Context, e *Evidence, p Patience) (Identity, bool) {
-	if e.Book == nil || len(e.Tokens) == 0 {
+	if e.Book == nil || len(e.Tokens) == 0 && e.Issued == "" {
 		return Identity{}, false
 	}
 	if !e.Book.wait(ctx, p) {
 		return Identity{}, false
+	}
+	if len(e.Tokens) == 0 {
+		id := e.Book.holder(e.Issued, e.At)
+		if id.Known() {
+			id.TokenID = e.Issued
+		}
+		return id, false
 	}
 	return byToken(e, func(t Token) (Identity, bool) { return e.Book.holder(t.ID, e.At), false })
 }

@@ -34,6 +34,9 @@ type Evidence struct {
 	Headers record.Headers
 	// Book is what was learned of tokens, or nil.
 	Book *Book
+	// Issued is the ID of the token that the answer to the call issued, as a lesson has
+	// read it; else "".
+	Issued string
 }
 
 // Token is a token that came with a call.

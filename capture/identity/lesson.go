@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -164,34 +165,35 @@ type Passed struct {
 }
 
 // Teach writes into b what a call teaches, which was answered with a 2xx. id makes
-// a token its ID.
-func (l *Lessons) Teach(p *Passed, id func(token string) string, b *Book) {
+// a token its ID. It returns that of the token that the answer issued, if it did.
+func (l *Lessons) Teach(p *Passed, id func(token string) string, b *Book) (issued string) {
 	if l == nil {
-		return
+		return ""
 	}
 	for i := range l.all {
 		if l.all[i].fits(p.Method, p.Path) {
-			l.all[i].teach(p, id, b)
+			issued = cmp.Or(issued, l.all[i].teach(p, id, b))
 		}
 	}
+	return issued
 }
 
-func (l *lesson) teach(p *Passed, id func(token string) string, b *Book) {
+func (l *lesson) teach(p *Passed, id func(token string) string, b *Book) (issued string) {
 	read := func(field int) string { return clean(l.fields[field].one(p)) }
 	if token := l.fields[fieldForget].one(p); token != "" {
 		b.Forget(id(token))
-		return
+		return ""
 	}
 	known := Known{UserID: read(fieldUserID), UserName: read(fieldUserName), UserEmail: read(fieldUserEmail)}
 	if l.fields[fieldToken].from == nowhere {
 		if known.UserName != "" || known.UserEmail != "" {
 			b.Know(known)
 		}
-		return
+		return ""
 	}
 	token := strings.TrimSpace(l.fields[fieldToken].one(p))
 	if token == "" || known.UserID == "" && known.UserName == "" {
-		return
+		return ""
 	}
 	learned := Learned{
 		ID: id(token), UserID: known.UserID, UserName: known.UserName, UserEmail: known.UserEmail,
@@ -203,6 +205,10 @@ func (l *lesson) teach(p *Passed, id func(token string) string, b *Book) {
 		}
 	}
 	b.Learn(learned)
+	if from := l.fields[fieldToken].from; from == responseHeader || from == responseJSON {
+		return learned.ID
+	}
+	return "" // the call is about a token of the past
 }
 
 // endOf reads when a token ends: a time, or a number of seconds, which is from now

@@ -82,6 +82,34 @@ func TestKeystoneLoginTeachesWhoHoldsTheToken(t *testing.T) {
 	}
 }
 
+// A login is the call of whoever got the token by it. A call about a token that was
+// there before is not.
+func TestLoginIsOfWhoeverGotTheToken(t *testing.T) {
+	all, err := identity.NewLessons(append(keystone, identity.Lesson{
+		Method: "GET", Path: "/v3/auth/tokens", Token: "{audit.req.header.X-Subject-Token}", UserID: "{audit.res.json./token/user/id}",
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := identity.NewBook(func() time.Time { return now })
+	token := record.Headers{{Name: "X-Subject-Token", Value: "gAAAA"}}
+	id := func(token string) string { return "id of " + token }
+	issued := all.Teach(&identity.Passed{Method: "POST", Path: "/v3/auth/tokens", ResponseHeaders: token, ResponseBody: []byte(login)}, id, b)
+	e := &identity.Evidence{At: now, Book: b, Issued: issued}
+	if who, _ := identity.Default().Who(t.Context(), e, identity.Wait); who.UserName != "ann" || who.TokenID != "id of gAAAA" || !who.AuthVerified || who.Project != "p1" {
+		t.Errorf("the login is of %+v", who)
+	}
+	e.Tokens = []identity.Token{{Raw: "other", ID: "id of other"}}
+	if who, _ := identity.Default().Who(t.Context(), e, identity.Wait); who.Known() || who.TokenID != "id of other" {
+		t.Errorf("a login with a token that nobody is known to hold is of %+v", who)
+	}
+	checked := all.Teach(&identity.Passed{Method: "GET", Path: "/v3/auth/tokens", RequestHeaders: token, ResponseBody: []byte(login)}, id, b)
+	refused := all.Teach(&identity.Passed{Method: "POST", Path: "/v3/auth/tokens", ResponseHeaders: token, ResponseBody: []byte(`{}`)}, id, b)
+	if checked != "" || refused != "" {
+		t.Errorf("issued: %q by a check, %q without a user", checked, refused)
+	}
+}
+
 func TestOAuthTokenEndpointTeachesAsWell(t *testing.T) {
 	b := taught(t, []identity.Lesson{{
 		Method: "POST", Path: "/oauth/token", Token: "{audit.res.json./access_token}",

@@ -5,4 +5,7 @@
 // of segments, so its cost does not grow with their number, and reads a body only
 // where the rule that names the call asks for something in it. All that it reads is
 // the record, in which no secrets are.
+//
+// The rules may come from an operator, from an OpenAPI document ([OpenAPI]), or from
+// what is known beforehand ([OpenStack]).
 package naming

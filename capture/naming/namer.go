@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/auditgate/auditgate/record"
@@ -36,8 +35,9 @@ type Rule struct {
 	Key string
 	// Aliases are other words for the action.
 	Aliases []string
-	// Object is what the call acts on: templates.
-	Object Object
+	// Objects say what the call acts on: templates. Of type, id and name each is
+	// that of the first of them in which it has a value.
+	Objects []Object
 	// Description says in words what the call does: a template.
 	Description string
 	// Success is a template whose text tells whether the call did what was asked,
@@ -52,6 +52,7 @@ type Match struct {
 	Path   string
 
 	template bool // Path is written as in OpenAPI
+	rank     int  // matches of a lower rank go before others, whatever their rules
 }
 
 // Object are the templates of type, id and name of an object. One whose id and
@@ -75,13 +76,13 @@ type Namer struct {
 
 // compiled is a rule, read.
 type compiled struct {
-	name, key, want      string
+	name, want           string
 	aliases              []string
 	matcher              uint64 // its bit, 0 for none
-	object               [3]template
+	objects              [][3]template
 	description, success template
 	pointers             [2][]pointer // into the request's and the response's body
-	hasObject, judges    bool
+	judges               bool
 }
 
 // builder is what reading a rule needs to know.
@@ -112,7 +113,7 @@ func New(rules []Rule) (*Namer, error) {
 func (n *Namer) Placeholders() []string { return n.foreigns }
 
 func (n *Namer) add(b *builder, r *Rule) error {
-	c := compiled{name: r.Name, key: r.Key, want: r.Want, aliases: r.Aliases}
+	c := compiled{name: r.Name, want: r.Want, aliases: r.Aliases}
 	for _, name := range append([]string{r.Name}, r.Aliases...) {
 		switch {
 		case name == "" || len(name) > MaxName || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }):
@@ -141,7 +142,7 @@ func (n *Namer) add(b *builder, r *Rule) error {
 		if err != nil {
 			return fmt.Errorf("match: %w", err)
 		}
-		if err := n.match(b, m.Method, p); err != nil {
+		if err := n.match(b, m, r.Key, p); err != nil {
 			return err
 		}
 	}
@@ -149,7 +150,8 @@ func (n *Namer) add(b *builder, r *Rule) error {
 }
 
 // match puts one shape of the rule to come into the tree.
-func (n *Namer) match(b *builder, method string, p pattern) error {
+func (n *Namer) match(b *builder, m Match, key string, p pattern) error {
+	method := m.Method
 	if method == "*" {
 		method = ""
 	}
@@ -159,17 +161,20 @@ func (n *Namer) match(b *builder, method string, p pattern) error {
 	for _, s := range p.segments {
 		b.names[s.name] = s.name != "" || b.names[s.name]
 	}
-	n.tree.add(p, entry{rule: len(n.rules), method: method})
+	n.tree.add(p, entry{rule: len(n.rules), rank: m.rank, method: method, key: key})
 	return nil
 }
 
 // compile reads the templates of a rule whose shapes are in the tree.
 func (n *Namer) compile(b *builder, c compiled, r *Rule) (err error) {
-	for i, text := range [...]string{r.Object.Type, r.Object.ID, r.Object.Name} {
-		if c.object[i], err = b.parse(text); err != nil {
-			return fmt.Errorf("object: %w", err)
+	for _, o := range r.Objects {
+		var object [3]template
+		for i, text := range [...]string{o.Type, o.ID, o.Name} {
+			if object[i], err = b.parse(text); err != nil {
+				return fmt.Errorf("object: %w", err)
+			}
 		}
-		c.hasObject = c.hasObject || text != ""
+		c.objects = append(c.objects, object)
 	}
 	if c.description, err = b.parse(r.Description); err != nil {
 		return fmt.Errorf("description: %w", err)
@@ -218,25 +223,17 @@ func (n *Namer) Find(r *record.Record, matched uint64) int {
 }
 
 func (n *Namer) find(r *record.Record, path []string, matched uint64) (best entry, ok bool) {
-	found := n.tree.find(nil, r.Method, path)
-	slices.SortFunc(found, func(a, b entry) int { return cmp.Compare(a.rule, b.rule) })
-	key, peeked := "", false
-	for _, e := range found {
-		rule := &n.rules[e.rule]
-		if rule.matcher != 0 && rule.matcher&matched == 0 {
+	s := search{method: r.Method, body: r.RequestBody.Content}
+	n.tree.find(&s, path)
+	for _, e := range s.found {
+		if m := n.rules[e.rule].matcher; m != 0 && m&matched == 0 {
 			continue
 		}
-		if rule.key != "" {
-			if !peeked {
-				key, peeked = firstKey(r.RequestBody.Content), true
-			}
-			if rule.key != key {
-				continue
-			}
+		if !ok || cmp.Or(cmp.Compare(e.rank, best.rank), cmp.Compare(e.rule, best.rule)) < 0 {
+			best, ok = e, true
 		}
-		return e, true
 	}
-	return best, false
+	return best, ok
 }
 
 // Name says in r, which is final but for that, what its call does. What no rule
@@ -251,14 +248,16 @@ func (n *Namer) Name(r *record.Record, known Call) {
 	rule := &n.rules[e.rule]
 	c.rule, c.names = rule, e.names
 	r.Action, r.ActionAliases = rule.name, rule.aliases
-	if rule.hasObject {
-		var o record.Object
-		o.Type, _ = rule.object[0].fill(c)
-		o.ID, _ = rule.object[1].fill(c)
-		o.Name, _ = rule.object[2].fill(c)
-		if o.ID != "" || o.Name != "" {
-			r.Object = &o
+	var o record.Object
+	for i := range rule.objects {
+		for at, to := range [...]*string{&o.Type, &o.ID, &o.Name} {
+			if *to == "" {
+				*to, _ = rule.objects[i][at].fill(c)
+			}
 		}
+	}
+	if o.ID != "" || o.Name != "" {
+		r.Object = &o
 	}
 	r.Description, _ = rule.description.fill(c)
 	if rule.judges && r.Success == record.SuccessYes {

@@ -32,7 +32,7 @@ func match(line string) []naming.Match {
 func TestRuleNamesCallObjectAndDescription(t *testing.T) {
 	n := mustNew(t, naming.Rule{
 		Name: "server.create", Matches: match("POST /v2.1/servers"), Aliases: []string{"create-vm"},
-		Object:      naming.Object{Type: "server", ID: "{audit.res.json./server/id}", Name: "{audit.req.json./server/name}"},
+		Objects:     []naming.Object{{Type: "server", ID: "{audit.res.json./server/id}", Name: "{audit.req.json./server/name}"}},
 		Description: "Create server {audit.req.json./server/name} by {audit.user_name} ({http.request.host})",
 	})
 	r := &record.Record{
@@ -132,7 +132,7 @@ func TestPointersReadWhatIsThere(t *testing.T) {
 func TestPlaceholdersReadPathFormHeadersAndFields(t *testing.T) {
 	n := mustNew(t, naming.Rule{
 		Name: "x", Matches: []naming.Match{{Method: "POST", Path: "/sites/:site/:what"}, {Method: "POST", Path: "/old/:what"}},
-		Object:      naming.Object{Type: "{audit.path.what}", ID: "{audit.path.2}", Name: "{audit.req.form.name}"},
+		Objects:     []naming.Object{{Type: "{audit.path.what}", ID: "{audit.path.2}", Name: "{audit.req.form.name}"}},
 		Description: "{audit.path.site}|{audit.req.header.x-who}|{audit.res.header.Location}|{audit.status}|{audit.action}|{audit.path.9}",
 	})
 	r := &record.Record{
@@ -209,7 +209,7 @@ func FuzzName(f *testing.F) {
 	n, err := naming.New([]naming.Rule{
 		{Name: "a", Matches: match("POST /:x/*"), Key: "k"},
 		{
-			Name: "b", Object: naming.Object{Type: "t", ID: "{audit.req.json./a/0/b}", Name: "{audit.req.form.a}"},
+			Name: "b", Objects: []naming.Object{{Type: "t", ID: "{audit.req.json./a/0/b}", Name: "{audit.req.form.a}"}},
 			Description: "{audit.req.json.}{audit.res.json./a}{audit.res.json./a/b}",
 		},
 	})

@@ -54,7 +54,7 @@ func OpenAPI(document []byte) ([]Rule, error) {
 			if err != nil {
 				return nil, fmt.Errorf("the OpenAPI document's servers of %s: %w", path, err)
 			}
-			rule := Rule{Name: name, Object: pathObject(path), Description: escape(cmp.Or(o.Summary, item.Summary))}
+			rule := Rule{Name: name, Objects: []Object{pathObject(path)}, Description: escape(cmp.Or(o.Summary, item.Summary))}
 			for _, base := range bases {
 				rule.Matches = append(rule.Matches, Match{Method: method, Path: base + path, template: true})
 			}

@@ -136,9 +136,10 @@ type edge struct {
 
 // entry is one line `match` of one rule.
 type entry struct {
-	rule   int
-	method string // "" for any
-	names  []segment
+	rule, rank int
+	method     string // "" for any
+	key        string // the name of the first member of the body, "" for any body
+	names      []segment
 }
 
 func (n *node) add(p pattern, e entry) {
@@ -173,27 +174,47 @@ func (n *node) next(s segment) *node {
 	return to
 }
 
-// find appends the entries whose pattern and method are those of a call.
-func (n *node) find(found []entry, method string, path []string) []entry {
-	take := func(entries []entry) {
-		for _, e := range entries {
-			if e.method == "" || e.method == method {
-				found = append(found, e)
-			}
+// search is a look through the tree for one call.
+type search struct {
+	method string
+	body   []byte // of the request
+	key    string // its first member, once somebody asks
+	peeked bool
+	found  []entry
+}
+
+// take notes those entries whose method and key are those of the call.
+func (s *search) take(entries []entry) {
+	for i := range entries {
+		e := &entries[i]
+		if e.method != "" && e.method != s.method || e.key != "" && e.key != s.first() {
+			continue
 		}
+		s.found = append(s.found, *e)
 	}
-	take(n.rest)
+}
+
+// first returns the name of the first member of the body.
+func (s *search) first() string {
+	if !s.peeked {
+		s.key, s.peeked = firstKey(s.body), true
+	}
+	return s.key
+}
+
+// find finds the entries that are of the call, the rest of whose path is given.
+func (n *node) find(s *search, path []string) {
+	s.take(n.rest)
 	if len(path) == 0 {
-		take(n.end)
-		return found
+		s.take(n.end)
+		return
 	}
 	if to := n.literal[path[0]]; to != nil {
-		found = to.find(found, method, path[1:])
+		to.find(s, path[1:])
 	}
 	for i := range n.open {
 		if n.open[i].takes(path[0]) {
-			found = n.open[i].to.find(found, method, path[1:])
+			n.open[i].to.find(s, path[1:])
 		}
 	}
-	return found
 }
