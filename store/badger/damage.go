@@ -201,11 +201,8 @@ func (s *Store) assess(damaged *blockReader) record.Gap {
 		if raw, err = b.readMetadata(i, raw); err != nil {
 			continue
 		}
-		for rows := (rows{rest: raw}); ; {
-			if _, ok, err := rows.next(); err != nil || !ok {
-				break
-			}
-			if lost.Count > 0 {
+		for _, err := range rowsOf(raw) {
+			if err == nil && lost.Count > 0 {
 				lost.Count--
 			}
 		}

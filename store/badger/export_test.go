@@ -143,12 +143,10 @@ func CheckBlock(headData, metadata []byte) {
 			(&blockReader{head: h}).find(h.metadata[i].newest)
 		}
 	}
-	for r := (rows{rest: metadata}); ; {
-		p, ok, err := r.next()
-		if err != nil || !ok {
-			break
+	for p, err := range rowsOf(metadata) {
+		if err == nil {
+			p.bodies.cut(metadata)
 		}
-		p.bodies.cut(metadata)
 	}
 	_ = eachUnit(metadata, func(unit int, filter []byte) { hasBits(filter, 77, wordProbes) })
 	if r, err := newColumnsReader(metadata, h.count); err == nil {

@@ -119,13 +119,9 @@ func (b *blockSource) gaps(g *gaps) error {
 		if raw, err = b.readMetadata(i, raw); err != nil {
 			return err
 		}
-		for rows := (rows{rest: raw}); ; {
-			p, ok, err := rows.next()
+		for p, err := range rowsOf(raw) {
 			if err != nil {
 				return b.wrap(err)
-			}
-			if !ok {
-				break
 			}
 			if !bytes.Contains(p.meta, []byte(record.OutcomeGap)) {
 				continue

@@ -81,9 +81,8 @@ func (b *blockSource) get(id record.ID) (*record.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	for rows := (rows{rest: raw}); ; {
-		p, ok, err := rows.next()
-		if err != nil || !ok {
+	for p, err := range rowsOf(raw) {
+		if err != nil {
 			return nil, b.wrap(err)
 		}
 		if p.id != id {
@@ -99,4 +98,5 @@ func (b *blockSource) get(id record.ID) (*record.Record, error) {
 		}
 		return r, nil
 	}
+	return nil, nil
 }

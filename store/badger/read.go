@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 
 	dgraph "github.com/dgraph-io/badger/v4"
@@ -118,6 +119,19 @@ type packedRow struct {
 	sequence uint64
 	meta     []byte
 	bodies   place
+}
+
+// rowsOf returns the rows of a sub-block of metadata. What breaks it off is the last
+// that it yields.
+func rowsOf(metadata []byte) iter.Seq2[packedRow, error] {
+	return func(yield func(packedRow, error) bool) {
+		for r := (rows{rest: metadata}); ; {
+			row, ok, err := r.next()
+			if err == nil && !ok || !yield(row, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // rows reads a sub-block of metadata from its beginning.

@@ -202,18 +202,18 @@ func (b *blockSource) read(c *scan) (err error) {
 // of its first record in the block.
 func (b *blockSource) parse(c *scan, first int) error {
 	b.left = b.left[:0]
-	for rows, i := (rows{rest: b.raw}), first; ; i++ {
-		p, ok, err := rows.next()
-		if err != nil || !ok {
+	i := first
+	for p, err := range rowsOf(b.raw) {
+		switch {
+		case err != nil:
 			return b.wrap(err)
-		}
-		if !b.rows.has(i) {
-			continue
-		}
-		if c.wants(p.id, p.sequence, p.meta) {
+		case !b.rows.has(i):
+		case c.wants(p.id, p.sequence, p.meta):
 			b.left = append(b.left, row{id: p.id, sequence: p.sequence, meta: p.meta, block: b, bodies: p.bodies})
-		} else {
+		default:
 			c.looked++
 		}
+		i++
 	}
+	return nil
 }

@@ -301,13 +301,9 @@ func (m *summary) addRecords(b *blockReader) error {
 			continue
 		}
 		m.buffer = raw
-		for rows := (rows{rest: raw}); ; {
-			p, ok, err := rows.next()
+		for p, err := range rowsOf(raw) {
 			if err != nil {
 				return b.wrap(err)
-			}
-			if !ok {
-				break
 			}
 			m.looked++
 			if !m.wants(p.id, p.sequence, p.meta) {
