@@ -27,7 +27,9 @@ func checkObject(data []byte) error {
 	if !utf8.Valid(data) || !json.Valid(data) || !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) {
 		return errors.New("is not a JSON object")
 	}
-	return checkNames(json.NewDecoder(bytes.NewReader(data)), 0)
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber() // or a number may be an error that shows it
+	return checkNames(dec, 0)
 }
 
 // checkNames reads one value of valid JSON.

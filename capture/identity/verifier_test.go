@@ -210,6 +210,7 @@ func TestHostileTokensAreRefused(t *testing.T) {
 		{"exp now, after the leeway", asPEM, exp(fmt.Sprint(now.Add(-30 * time.Second).Unix())), "expired"},
 		{"exp zero", asPEM, exp("0"), "expired"},
 		{"exp huge", asPEM, exp("1e300"), "exp of the token"},
+		{"exp infinite", asPEM, exp("1e999"), "exp of the token"},
 		{"exp beyond 64 bits", asPEM, exp("99999999999999999999"), "exp of the token"},
 		{"exp beyond the calendar", asPEM, exp("253402300800"), "exp of the token"},
 		{"exp with a fraction", asPEM, exp("1900000000.5"), "exp of the token"},
