@@ -58,6 +58,7 @@ const (
 type calls struct {
 	mapping []byte
 	mapped  *disk.Map
+	claimed atomic.Bool // a slot has a name that may not be on stable storage yet
 }
 
 // newCalls is the content of a calls file that no source is in.
@@ -104,10 +105,8 @@ func createCalls(dir string, boot uuid.UUID, now time.Time, sequence uint64) (*c
 	return c, disk.SyncDir(dir)
 }
 
-// claim gives a slot to source and returns its count. The name is on stable
-// storage when it returns, as far as the disk works: after a power cut the
-// names tell which sources have a gap. The caller claims one at a time, and no
-// source twice.
+// claim gives a slot to source and returns its count. It does not wait for the disk:
+// calls of a new source would. The caller claims one at a time, and no source twice.
 func (c *calls) claim(source string) *atomic.Uint64 {
 	used := (*atomic.Uint32)(unsafe.Pointer(&c.mapping[64]))
 	n := int(used.Load())
@@ -115,8 +114,16 @@ func (c *calls) claim(source string) *atomic.Uint64 {
 	slot[8] = byte(copy(slot[9:57], source))
 	binary.NativeEndian.PutUint32(slot[60:], crc32.Checksum(slot[8:60], castagnoli))
 	used.Store(uint32(n + 1)) // now the slot counts
-	_ = c.mapped.Sync()
+	c.claimed.Store(true)
 	return (*atomic.Uint64)(unsafe.Pointer(&slot[0]))
+}
+
+// syncNames waits until all names are on stable storage, as far as the disk works:
+// after a power cut they tell which sources have a gap.
+func (c *calls) syncNames() {
+	if c.claimed.Swap(false) {
+		_ = c.mapped.Sync()
+	}
 }
 
 // setSequence notes the newest committed record.

@@ -86,6 +86,9 @@ func (c *committer) step() (more bool, err error) {
 	}
 	size := b.size
 	c.addGaps(b)
+	c.figures.begin()
+	c.calls.syncNames() // those of the batch were claimed before
+	c.figures.end()
 	err = c.commit(b)
 	c.closeLate(b)
 	if err == nil {

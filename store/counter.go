@@ -75,7 +75,7 @@ type loss struct {
 type counters struct {
 	calls   *calls
 	now     func() time.Time
-	wake    func()               // called when there is a first loss
+	wake    func()               // called when there is a first loss, or a new source
 	abandon func(record.ID) bool // see queue.abandon
 
 	mu     sync.Mutex // guards all below, and the losses of each counter
@@ -114,6 +114,7 @@ func (cs *counters) get(source string) *Counter {
 		begun: cs.calls.claim(source), losses: map[string]*loss{},
 	}
 	cs.all[source] = c
+	cs.wake() // to have its name on stable storage
 	return c
 }
 
