@@ -127,6 +127,7 @@ func TestExplainSaysWhichLineDecides(t *testing.T) {
 		"binary": {[]string{"--status", "500", "GET", ":8080/images/1"}, []string{
 			"bodies up to 64 KiB of the request, 8.0 KiB of that of a stream; binary too: body on (Caddyfile:23)",
 		}},
+		"identity": {[]string{"GET", ":8080/x"}, []string{"identity caddy, then mtls, then learned, then claims (unverified)"}},
 		"innermost": {[]string{"GET", ":8080/api/v1/x"}, []string{
 			"capture inner at Caddyfile:36", "level metadata (Caddyfile:37)", "inside nova at Caddyfile:9, whose rules do not hold",
 			"ends http.handlers.reverse_proxy at apps/http/servers/srv0/routes/6/handle/0/routes/1/handle/1",
@@ -209,6 +210,40 @@ func TestExplainTellsWhatThePresetKnows(t *testing.T) {
 	for _, want := range []string{"action       token.create\n", "keep       /token on POST /*/v3/auth/tokens\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("want %q in\n%s", want, got)
+		}
+	}
+}
+
+func TestExplainSaysWhoIsAskedAboutTheCaller(t *testing.T) {
+	site := `:8081 {
+		audit_capture iam {
+			identity {
+				header X-User-Id X-User-Email
+				jwt {
+					jwks_url https://id.example.org/keys
+					audience a
+				}
+				introspect https://id.example.org/ask {
+					client_id gateway
+					client_secret s3cret
+				}
+				learned
+				learn {
+					on POST /v3/auth/tokens
+					token {audit.res.header.X-Subject-Token}
+					user_id {audit.res.json./token/user/id}
+				}
+			}
+		}
+		respond 200
+	}
+	`
+	const identity = "identity     header X-User-Id, then jwt by https://id.example.org/keys, then introspect at https://id.example.org/ask, then learned\n"
+	const learn = "learn        from its answer, if that is a 2xx\n"
+	for method, learns := range map[string]bool{"POST": true, "GET": false} {
+		got := explain(t, site, method, ":8081/v3/auth/tokens")
+		if !strings.Contains(got, identity) || strings.Contains(got, learn) != learns || strings.Contains(got, "s3cret") {
+			t.Errorf("%s:\n%s", method, got)
 		}
 	}
 }

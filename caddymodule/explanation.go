@@ -48,6 +48,10 @@ type explainedRules struct {
 	Bodies    string   `json:"bodies,omitempty"`
 	BodyLines []string `json:"body_lines,omitempty"`
 	Project   string   `json:"project,omitempty"`
+	// Identity are the ways of knowing who made the call, as they are tried.
+	Identity []string `json:"identity"`
+	// Teaches tells that the call is one of those that `learn` reads.
+	Teaches bool `json:"teaches,omitempty"`
 	// Action is what the call does, as far as method, path and matchers tell.
 	Action string `json:"action,omitempty"`
 	// Fail is what becomes of the call where it cannot be put on record.
@@ -132,11 +136,17 @@ func (c call) rules(m met, path string, origins map[string][]origin) (*explained
 	e := &explainedRules{
 		place: placeOf(m, origins), Policy: p.id, Levels: c.levels(m, origins[p.id]),
 		RequestBody: m.capture.requestBody(), ResponseBody: m.capture.responseBody(), StreamBody: m.capture.streamBody(),
-		Project: m.capture.Project, Fail: cmp.Or(m.capture.Fail, failOpen),
+		Identity: m.capture.Identity.order(),
+		Project:  m.capture.Project, Fail: cmp.Or(m.capture.Fail, failOpen),
 	}
 	if n := m.capture.ProjectPath; n > 0 {
 		e.Project = segment(path, n)
 	}
+	lessons, err := m.capture.Identity.lessons()
+	if err != nil {
+		return nil, err
+	}
+	e.Teaches = lessons.Fit(c.method, path)
 	if n := m.capture.namer; n != nil {
 		r := &record.Record{Method: c.method, URI: path}
 		n.Name(r, naming.Call{Matched: m.matched})
@@ -232,6 +242,10 @@ func (c *explainedRules) print(line func(name, text string)) {
 	}
 	line("bodies", c.bodies())
 	line("project", c.Project)
+	line("identity", strings.Join(c.Identity, ", then "))
+	if c.Teaches {
+		line("learn", "from its answer, if that is a 2xx")
+	}
 	line("action", c.Action)
 	line("fail", c.fail())
 	line("policy", c.Policy)

@@ -245,3 +245,26 @@ func (i *Identity) methods(ctx caddy.Context, held *held) (identity.Methods, err
 	}
 	return all, nil
 }
+
+// order says in words how it is found out who made a call.
+func (i *Identity) order() (all []string) {
+	methods := []Method{{Method: "caddy"}, {Method: "mtls"}, {Method: "learned"}, {Method: "claims"}}
+	if i != nil && len(i.Methods) > 0 {
+		methods = i.Methods
+	}
+	for _, m := range methods {
+		text := m.Method
+		switch text {
+		case "jwt":
+			text += " by " + m.JWT.source()
+		case "introspect":
+			text += " at " + m.Introspect.URL
+		case "header":
+			text += " " + m.UserIDHeader
+		case "claims":
+			text += " (unverified)"
+		}
+		all = append(all, text)
+	}
+	return all
+}

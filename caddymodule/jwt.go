@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"regexp"
@@ -78,6 +79,14 @@ func (j *JWT) config() identity.VerifierConfig {
 		c.Leeway = 0
 	}
 	return c
+}
+
+// source says in words where the keys are from.
+func (j *JWT) source() string {
+	if j.HMACSecret != "" {
+		return "hmac_secret"
+	}
+	return cmp.Or(j.JWKSURL, j.JWKSFile, j.PublicKey)
 }
 
 // check finds what is wrong without reading a key, so that a Caddyfile can be

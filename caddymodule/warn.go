@@ -138,6 +138,11 @@ func capturesIn(route caddyhttp.Route) (all []*Capture) {
 
 // handler returns the way of a call behind a handler.
 func (s *survey) handler(handler any, before way) way {
+	for _, a := range asked(handler) {
+		if a.plain() {
+			s.find(a.danger, "url", a.url)
+		}
+	}
 	switch h := handler.(type) {
 	case *Capture:
 		s.captures = append(s.captures, captured{server: s.server, capture: h})

@@ -41,7 +41,12 @@ func TestWhatPassesUnseenIsFound(t *testing.T) {
 		foreign = "a handler stands before audit_capture"
 		general = "an audit_capture for all calls follows one with a matcher"
 		rules   = "an audit_capture in handle_errors has rules of its own"
+		keys    = "jwks_url is plain http"
+		tokens  = " is plain http"
 	)
+	api := func(lines string) string { return ":1 {\naudit_api {\n" + lines + "\n}\n}" }
+	identity := func(lines string) string { return ":1 {\naudit_capture a {\nidentity {\n" + lines + "\n}\n}\n}" }
+	jwt := func(url string) string { return "jwt {\njwks_url " + url + "\naudience a\n}" }
 	for name, x := range map[string]struct {
 		sites string
 		want  []string
@@ -83,20 +88,33 @@ func TestWhatPassesUnseenIsFound(t *testing.T) {
 		"errors with a project":     {":1 {\naudit_capture a\nhandle_errors {\naudit_capture a {\nproject path 2\n}\n}\n}", []string{rules + " srv0 :1 a"}},
 		"errors alone are captured": {":1 {\nrespond 200\nhandle_errors {\naudit_capture a {\nlevel metadata\n}\n}\n}", nil},
 
-		"errors":                  {":1 {\naudit_capture a\nreverse_proxy h:9\nhandle_errors {\nrespond sorry\n}\n}", []string{errors + " srv0 :1 http.handlers.static_response"}},
-		"errors by proxy":         {":1 {\naudit_capture a\nreverse_proxy h:9\nhandle_errors {\nreverse_proxy h:8\n}\n}", []string{errors + " srv0 :1 http.handlers.reverse_proxy"}},
-		"covered errors":          {":1 {\naudit_capture a\nreverse_proxy h:9\nhandle_errors {\naudit_capture a\nrespond sorry\n}\n}", nil},
-		"errors half covered":     {":1 {\naudit_capture a\nreverse_proxy h:9\nhandle_errors 404 {\naudit_capture a\nrespond sorry\n}\nhandle_errors {\nrespond sorry\n}\n}", []string{errors + " srv0 :1 http.handlers.static_response"}},
-		"errors by matchers":      {":1 {\naudit_capture a\nreverse_proxy h:9\nhandle_errors {\naudit_capture a\nrespond /x no\nrespond sorry\n}\n}", nil},
-		"errors of two sites":     {"http://a:1 {\naudit_capture a\nreverse_proxy h:9\nhandle_errors {\naudit_capture a\nrespond sorry\n}\n}\nhttp://b:1 {\naudit_capture b\nreverse_proxy h:8\nhandle_errors {\nrespond sorry\n}\n}", []string{errors + " srv0 :1 http.handlers.static_response"}},
-		"errors of another site":  {"http://a:1 {\naudit_capture a\nreverse_proxy h:9\n}\nhttp://b:1 {\nrespond 200\nhandle_errors {\nrespond sorry\n}\n}", nil},
-		"errors of an API":        {":1 {\naudit_api\nhandle_errors {\nrespond sorry\n}\n}", nil},
-		"errors without answer":   {":1 {\naudit_capture a\nreverse_proxy h:9\nhandle_errors {\nheader X-Error 1\n}\n}", nil},
-		"proxy in errors":         {":1 {\nrespond 200\nhandle_errors {\nreverse_proxy h:8\n}\n}", []string{proxy + " srv0 :1 h:8"}},
-		"stranger":                {":1 {\nstranger\naudit_capture a\nreverse_proxy h:9\n}", []string{foreign + " srv0 :1 http.handlers.stranger a"}},
-		"stranger in the capture": {":1 {\nroute {\naudit_capture a\nstranger\nreverse_proxy h:9\n}\n}", nil},
-		"stranger elsewhere":      {":1 {\nhandle /x {\nstranger\n}\nhandle {\naudit_capture a\nreverse_proxy h:9\n}\n}", nil},
-		"Caddy's own":             {":1 {\ntracing\nmap {path} {x} {\ndefault 1\n}\nvars a b\nroot * /srv\nlog_append a b\nlog_skip\naudit_capture a\nreverse_proxy h:9\n}", nil},
+		"errors":                   {":1 {\naudit_capture a\nreverse_proxy h:9\nhandle_errors {\nrespond sorry\n}\n}", []string{errors + " srv0 :1 http.handlers.static_response"}},
+		"errors by proxy":          {":1 {\naudit_capture a\nreverse_proxy h:9\nhandle_errors {\nreverse_proxy h:8\n}\n}", []string{errors + " srv0 :1 http.handlers.reverse_proxy"}},
+		"covered errors":           {":1 {\naudit_capture a\nreverse_proxy h:9\nhandle_errors {\naudit_capture a\nrespond sorry\n}\n}", nil},
+		"errors half covered":      {":1 {\naudit_capture a\nreverse_proxy h:9\nhandle_errors 404 {\naudit_capture a\nrespond sorry\n}\nhandle_errors {\nrespond sorry\n}\n}", []string{errors + " srv0 :1 http.handlers.static_response"}},
+		"errors by matchers":       {":1 {\naudit_capture a\nreverse_proxy h:9\nhandle_errors {\naudit_capture a\nrespond /x no\nrespond sorry\n}\n}", nil},
+		"errors of two sites":      {"http://a:1 {\naudit_capture a\nreverse_proxy h:9\nhandle_errors {\naudit_capture a\nrespond sorry\n}\n}\nhttp://b:1 {\naudit_capture b\nreverse_proxy h:8\nhandle_errors {\nrespond sorry\n}\n}", []string{errors + " srv0 :1 http.handlers.static_response"}},
+		"errors of another site":   {"http://a:1 {\naudit_capture a\nreverse_proxy h:9\n}\nhttp://b:1 {\nrespond 200\nhandle_errors {\nrespond sorry\n}\n}", nil},
+		"errors of an API":         {":1 {\naudit_api\nhandle_errors {\nrespond sorry\n}\n}", nil},
+		"errors without answer":    {":1 {\naudit_capture a\nreverse_proxy h:9\nhandle_errors {\nheader X-Error 1\n}\n}", nil},
+		"proxy in errors":          {":1 {\nrespond 200\nhandle_errors {\nreverse_proxy h:8\n}\n}", []string{proxy + " srv0 :1 h:8"}},
+		"stranger":                 {":1 {\nstranger\naudit_capture a\nreverse_proxy h:9\n}", []string{foreign + " srv0 :1 http.handlers.stranger a"}},
+		"stranger in the capture":  {":1 {\nroute {\naudit_capture a\nstranger\nreverse_proxy h:9\n}\n}", nil},
+		"stranger elsewhere":       {":1 {\nhandle /x {\nstranger\n}\nhandle {\naudit_capture a\nreverse_proxy h:9\n}\n}", nil},
+		"keys over http":           {api(jwt("http://id.example/keys")), []string{keys + " srv0 :1 http://id.example/keys"}},
+		"keys over https":          {api(jwt("https://id.example/keys")), nil},
+		"keys of this machine":     {api(jwt("http://127.0.0.1:8/keys")), nil},
+		"keys of this machine too": {api(jwt("http://[::1]:8/keys")), nil},
+		"keys by name":             {api(jwt("http://id.localhost/keys")), nil},
+		"Keystone over http":       {api("keystone http://10.0.0.1:5000/v3"), []string{"keystone" + tokens + " srv0 :1 http://10.0.0.1:5000/v3"}},
+		"Keystone by placeholder":  {api("keystone {$AUDITGATE_NONE:http://k.example}/v3"), []string{"keystone" + tokens + " srv0 :1 http://k.example/v3"}},
+		"Keystone over https":      {api("keystone https://k.example"), nil},
+		"Keystone on localhost":    {api("keystone http://LocalHost:5000"), nil},
+		"keys of callers":          {identity(jwt("http://id.example/keys")), []string{keys + " srv0 :1 http://id.example/keys"}},
+		"introspection over http": {identity("introspect http://id.example/ask {\nclient_id a\nclient_secret b\n}"),
+			[]string{"introspect" + tokens + " srv0 :1 http://id.example/ask"}},
+
+		"Caddy's own": {":1 {\ntracing\nmap {path} {x} {\ndefault 1\n}\nvars a b\nroot * /srv\nlog_append a b\nlog_skip\naudit_capture a\nreverse_proxy h:9\n}", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, findings := caddymodule.Survey(provision(t, x.sites))
