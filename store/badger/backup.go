@@ -121,11 +121,11 @@ func (s *Store) backupSegment(b *Backup, seg *segment, add func(string, []byte) 
 		return nil
 	}
 	saved.Digest = digestBlocks(whole)
-	data, err := json.Marshal(&saved)
+	data, err := saved.encode()
 	if err != nil {
 		return err
 	}
-	return add(path.Join(dir, manifestFile), append(data, '\n'))
+	return add(path.Join(dir, manifestFile), data)
 }
 
 // dump returns all entries of a block as they are stored, one after the other: uvarint

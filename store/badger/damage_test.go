@@ -261,6 +261,18 @@ func TestDamageIsNeitherSilentNorFatal(t *testing.T) {
 	}
 	at := func(n int64) func(string) error { return func(path string) error { return flip(path, n) } }
 	short := func(n int64) func(string) error { return func(path string) error { return cut(path, n) } }
+	instead := func(old, new string) func(string) error {
+		return func(path string) error {
+			data, err := os.ReadFile(path)
+			if err == nil && !bytes.Contains(data, []byte(old)) {
+				err = fmt.Errorf("%s has no %s", path, old)
+			}
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(path, bytes.Replace(data, []byte(old), []byte(new), 1), 0o600)
+		}
+	}
 	var table []string
 	for i, d := range []damage{
 		{"a table: a byte of a value flipped", "segments/*/*.sst", at(20_000), false},
@@ -286,6 +298,9 @@ func TestDamageIsNeitherSilentNorFatal(t *testing.T) {
 		{"segment.json of no length", "segments/*/segment.json", short(0), false},
 		{"segment.json cut", "segments/*/segment.json", short(30), false},
 		{"segment.json: a byte flipped", "segments/*/segment.json", at(2), false},
+		{"segment.json counts more", "segments/*/segment.json", instead(`"count":1500`, `"count":1900`), false},
+		{"segment.json counts less", "segments/*/segment.json", instead(`"count":1500`, `"count":1000`), false},
+		{"segment.json begins later", "segments/*/segment.json", instead(`"first":1,`, `"first":9,`), false},
 		{"journal: a byte of a frame flipped", "journal/*.journal", at(3000), false},
 		{"journal: a byte of its header flipped", "journal/*.journal", at(20), false},
 		{"journal: both headers damaged", "journal/*.journal", func(path string) error { _ = flip(path, 20); return flip(path, 276) }, false},

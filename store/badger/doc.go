@@ -57,8 +57,8 @@
 // (ids), "first" and "last" (sequence), "count", and "gaps_until", the end of
 // the last gap's stretch, where there are gaps; "digest", of all blocks; "keys", the
 // ids of the keys that entries are sealed with, among them "none" where some are plain,
-// and absent where all are; and "dropping", the record and the reason of a drop that
-// has begun. It is widened before blocks are
+// and absent where all are; "dropping", the record and the reason of a drop that
+// has begun; and "crc32c", last, of all bytes before that member. It is widened before blocks are
 // written, so a reader that trusts it misses nothing; after a crash it may say
 // more than there is, until the file that was being packed is packed again.
 //

@@ -2,6 +2,7 @@ package badger
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -302,4 +303,14 @@ func ChangeEntries(path string, change func(value []byte)) error {
 		}
 	}
 	return nil
+}
+
+// ReadManifest reads a segment.json, and returns it as it is written without its checksum.
+func ReadManifest(data []byte) (string, error) {
+	m, err := parseManifest(data)
+	if err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(m)
+	return string(text), err
 }

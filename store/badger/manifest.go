@@ -1,8 +1,11 @@
 package badger
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"hash/crc32"
 	"math"
 	"path/filepath"
 	"reflect"
@@ -35,6 +38,39 @@ type manifest struct {
 }
 
 const manifestFile = "segment.json"
+
+// encode returns the content of the file. Its last member is a checksum of all before
+// it: what is changed and still an object must not hide a record.
+func (m *manifest) encode() ([]byte, error) {
+	data, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	data = data[:len(data)-1]
+	return fmt.Appendf(data, "%s%08x\"}\n", sumMember, crc32.Checksum(data, castagnoli)), nil
+}
+
+// sumMember is what the checksum stands behind.
+const sumMember = `,"crc32c":"`
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// parseManifest reads the content of the file. Those of earlier versions have no checksum.
+func parseManifest(data []byte) (*manifest, error) {
+	m := new(manifest)
+	if err := json.Unmarshal(data, m); err != nil {
+		return nil, damaged(err)
+	}
+	if at := bytes.LastIndex(data, []byte(sumMember)); at >= 0 {
+		if want := fmt.Sprintf("%08x\"}\n", crc32.Checksum(data[:at], castagnoli)); string(data[at+len(sumMember):]) != want {
+			return nil, damaged(errors.New("its checksum is wrong"))
+		}
+	}
+	if m.Last < m.First || m.Newest.Compare(m.Oldest) < 0 {
+		return nil, damaged(errors.New("its newest record is older than its oldest"))
+	}
+	return m, nil
+}
 
 // unknownManifest covers all that a segment of that day can hold.
 func unknownManifest() *manifest {
@@ -109,11 +145,11 @@ func (s *segment) update(change func(m *manifest)) error {
 	if reflect.DeepEqual(&m, s.bound.Load()) {
 		return nil
 	}
-	data, err := json.Marshal(&m)
+	data, err := m.encode()
 	if err != nil {
 		return err
 	}
-	if err := disk.Replace(filepath.Join(s.dir, manifestFile), append(data, '\n')); err != nil {
+	if err := disk.Replace(filepath.Join(s.dir, manifestFile), data); err != nil {
 		return fmt.Errorf("updating segment %s: %w", s.name(), err)
 	}
 	s.bound.Store(&m)

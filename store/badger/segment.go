@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -101,8 +100,11 @@ func readSegment(dir string, keys *store.Keyring) (*segment, error) {
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, err
 	}
-	m := new(manifest)
-	if err != nil || json.Unmarshal(data, m) != nil || m.Last < m.First || m.Newest.Compare(m.Oldest) < 0 {
+	var m *manifest
+	if err == nil {
+		m, err = parseManifest(data)
+	}
+	if err != nil {
 		m = unknownManifest()
 	}
 	for _, id := range m.Keys {

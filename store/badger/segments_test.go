@@ -1,8 +1,11 @@
 package badger_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -130,4 +133,40 @@ func TestNodeStaysAndBootChanges(t *testing.T) {
 func FuzzBlock(f *testing.F) {
 	f.Add([]byte("\x0a\x10\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x10\x01\x18\x01\x3a\x04\x08\x20\x10\x20"), []byte("0123456789abcdef\x02\x01m\x01\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, head, metadata []byte) { badger.CheckBlock(head, metadata) })
+}
+
+// What it says decides which segments are opened at all.
+func TestChangedByteOfSegmentFileIsNoticed(t *testing.T) {
+	dir := t.TempDir()
+	packedSegment(t, dir)
+	paths, err := filepath.Glob(filepath.Join(dir, "segments", "*", "segment.json"))
+	if err != nil || len(paths) == 0 {
+		t.Fatal(paths, err)
+	}
+	data, err := os.ReadFile(paths[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	sound, err := badger.ReadManifest(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.LastIndex(data, []byte(`,"crc32c"`))
+	if old, err := badger.ReadManifest(append(data[:at:at], "}\n"...)); err != nil || old != sound {
+		t.Errorf("without a checksum, as of earlier versions: %s %v, want %s", old, err, sound)
+	}
+	for i := range data {
+		for bit := range 8 {
+			changed := bytes.Clone(data)
+			changed[i] ^= 1 << bit
+			if got, err := badger.ReadManifest(changed); err == nil && got != sound {
+				t.Errorf("byte %d, bit %d: it is believed to be %s, was %s", i, bit, got, sound)
+			}
+		}
+	}
+	for i := range data {
+		if got, err := badger.ReadManifest(data[:i]); err == nil && got != sound {
+			t.Errorf("cut to %d bytes: it is believed to be %s, was %s", i, got, sound)
+		}
+	}
 }
