@@ -36,7 +36,8 @@ type Rule struct {
 	// Aliases are other words for the action.
 	Aliases []string
 	// Objects say what the call acts on: templates. Of type, id and name each is
-	// that of the first of them in which it has a value.
+	// that of the first of them in which it has a value; those whose id and name
+	// come to nothing do not count.
 	Objects []Object
 	// Description says in words what the call does: a template.
 	Description string
@@ -55,8 +56,7 @@ type Match struct {
 	rank     int  // matches of a lower rank go before others, whatever their rules
 }
 
-// Object are the templates of type, id and name of an object. One whose id and
-// name come to nothing is left out.
+// Object are the templates of type, id and name of an object.
 type Object struct{ Type, ID, Name string }
 
 // Call is what is known of a call beside its record.
@@ -249,12 +249,15 @@ func (n *Namer) Name(r *record.Record, known Call) {
 	c.rule, c.names = rule, e.names
 	r.Action, r.ActionAliases = rule.name, rule.aliases
 	var o record.Object
-	for i := range rule.objects {
-		for at, to := range [...]*string{&o.Type, &o.ID, &o.Name} {
-			if *to == "" {
-				*to, _ = rule.objects[i][at].fill(c)
-			}
+	for i := 0; i < len(rule.objects) && (o.Type == "" || o.ID == "" || o.Name == ""); i++ {
+		var texts [3]string
+		for at := range texts {
+			texts[at], _ = rule.objects[i][at].fill(c)
 		}
+		if texts[1]+texts[2] == "" {
+			continue
+		}
+		o = record.Object{Type: cmp.Or(o.Type, texts[0]), ID: cmp.Or(o.ID, texts[1]), Name: cmp.Or(o.Name, texts[2])}
 	}
 	if o.ID != "" || o.Name != "" {
 		r.Object = &o
