@@ -24,8 +24,9 @@ type responseTap struct {
 	upgraded bool
 	status   int // 0 until there is a final one
 	headers  record.Headers
-	declared int64 // Content-Length, -1 where there is none
-	writeErr error // the client could not be written to
+	declared int64  // Content-Length, -1 where there is none
+	writeErr error  // the client could not be written to
+	unsent   []byte // what it did not take, where that teaches
 }
 
 // Unwrap lets http.ResponseController find what the writer below can do.
@@ -88,6 +89,9 @@ func (t *responseTap) Write(p []byte) (int, error) {
 	n, err := t.ResponseWriter.Write(p)
 	if t.present {
 		t.see(p[:n])
+	}
+	if err != nil {
+		t.miss(p[n:])
 	}
 	t.failed(err)
 	return n, err

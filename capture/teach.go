@@ -55,12 +55,27 @@ func (x *Exchange) teachAtEnd() {
 		if status == 0 && x.ending.Err == nil && x.ending.Panic == nil {
 			status = http.StatusOK // which the server sends for a handler that wrote nothing
 		}
-		x.teach(status, nil)
+		x.teach(status, x.response.unsent)
 	}
+	clear(x.response.unsent)
+	x.response.unsent = nil
 	if x.readsRequest || x.readsResponse {
 		x.readsRequest, x.readsResponse = false, false
 		x.aim()
 	}
+}
+
+// miss takes note of bytes that the client did not take any more, of an answer that
+// teaches: a token was issued, whoever has left.
+func (t *responseTap) miss(p []byte) {
+	x := t.exchange
+	if !x.attentive() || !x.readsResponse {
+		return
+	}
+	p = p[:min(len(p), identity.MaxLesson-len(t.unsent))]
+	t.unsent = append(t.unsent, p...)
+	x.weight += int64(len(p))
+	x.pipeline.budget.force(int64(len(p)))
 }
 
 // lesson returns the beginning of a body, decoded: of what was kept and of what comes
