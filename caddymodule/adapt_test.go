@@ -65,3 +65,21 @@ func adapt(input string) string {
 	}
 	return out.String()
 }
+
+func TestCaddyfileForOpenStackAdapts(t *testing.T) {
+	page, err := os.ReadFile("../docs/openstack.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, config, _ := strings.Cut(string(page), "```caddyfile\n")
+	config, _, found := strings.Cut(config, "```")
+	if !found || strings.Count(config, "preset openstack") != 2 {
+		t.Fatal("docs/openstack.md has no configuration as it was")
+	}
+	if formatted := string(caddyfile.Format([]byte(config))); config != formatted {
+		t.Errorf("want it formatted:\n%s", formatted)
+	}
+	if got := adapt(config); !strings.HasPrefix(got, "{") {
+		t.Error(got)
+	}
+}
