@@ -214,11 +214,7 @@ func (s *Store) assess(damaged *blockReader) record.Gap {
 // how many there are.
 func (s *segment) gap(count int, found ...any) *record.Record {
 	m := s.bound.Load()
-	start, end := m.Oldest.Time(), m.Newest.Time()
-	if m.unknown { // the day that it is named after, and calls that had begun before
-		day, _ := time.Parse(time.DateOnly, s.name()[:len(time.DateOnly)])
-		start, end = day.AddDate(0, 0, -1), day.AddDate(0, 0, 1)
-	}
+	start, end := s.span()
 	g := record.Gap{Count: uint64(count), CountUnknown: count == 0}
 	return store.DamageGap(start, end, g, append(found, m.First, m.Last, count)...)
 }

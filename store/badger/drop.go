@@ -71,6 +71,8 @@ func (s *Store) drop(ctx context.Context, seg *segment, why reason) error {
 	again := d != nil && seg.recorded == nil // an earlier run has begun
 	if d == nil {
 		d = &dropping{record.IDAt(s.options.Now()), why}
+	}
+	if seg.bound.Load().Dropping == nil && !seg.bound.Load().unknown {
 		// A full disk must not keep what would make room from going. The worst
 		// that a crash can do then is a second record.
 		if err := seg.update(func(m *manifest) { m.Dropping = d }); err != nil && !errors.Is(err, unix.ENOSPC) {
@@ -84,7 +86,14 @@ func (s *Store) drop(ctx context.Context, seg *segment, why reason) error {
 	if err := s.memory.setSequence(bound.Last); err != nil && !errors.Is(err, unix.ENOSPC) {
 		return err // on a full disk the record, which has a higher one, does as well
 	}
-	if err := s.segments.remove(ctx, seg, filepath.Join(s.trash(), seg.name()+"."+d.EventID.String())); err != nil {
+	trash := filepath.Join(s.trash(), seg.name()+"."+d.EventID.String())
+	var err error
+	if seg.aside {
+		err = s.segments.removeAside(seg, trash)
+	} else {
+		err = s.segments.remove(ctx, seg, trash)
+	}
+	if err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -97,6 +106,9 @@ func (s *Store) drop(ctx context.Context, seg *segment, why reason) error {
 // mayGo reports whether a segment may be dropped now, whatever its age. What is
 // held will be asked for here.
 func (s *Store) mayGo(seg *segment) bool {
+	if seg.aside { // nothing is packed into it
+		return true
+	}
 	// What the journal still has of it would be packed into it once more.
 	last := seg.bound.Load().Last
 	return !slices.ContainsFunc(s.journal.Sealed(), func(f *store.Sealed) bool { return f.First() <= last })
@@ -127,10 +139,15 @@ func (s *Store) recordDrop(ctx context.Context, seg *segment, d *dropping, again
 // record returns the record of the drop.
 func (d *dropping) record(seg *segment) *record.Record {
 	m := seg.bound.Load()
+	oldest, newest := seg.span()
+	what := fmt.Sprintf("Dropped %d records", m.Count)
+	if seg.aside {
+		what += " that were set aside as damaged"
+	}
 	body, err := json.Marshal(dropped{
 		Segment: seg.name(), Class: seg.class(),
 		Reason: d.Why.Reason, Rule: d.Why.Rule, Found: d.Why.Found,
-		Oldest: m.Oldest.Time(), Newest: m.Newest.Time(), FirstSequence: m.First, LastSequence: m.Last,
+		Oldest: oldest, Newest: newest, FirstSequence: m.First, LastSequence: m.Last,
 		Count: m.Count, Bytes: seg.size.Load(), Digest: m.Digest,
 	})
 	if err != nil {
@@ -140,8 +157,8 @@ func (d *dropping) record(seg *segment) *record.Record {
 	return &record.Record{
 		EventID: d.EventID, Timestamp: d.EventID.Time(), EndTime: d.EventID.Time(),
 		Source: record.Self, Action: "retention.drop",
-		Description: fmt.Sprintf("Dropped %d records (%s, %s to %s): %s", m.Count, seg.class(),
-			m.Oldest.Time().Format(time.RFC3339), m.Newest.Time().Format(time.RFC3339), d.Why.words()),
+		Description: fmt.Sprintf("%s (%s, %s to %s): %s", what, seg.class(),
+			oldest.Format(time.RFC3339), newest.Format(time.RFC3339), d.Why.words()),
 		Success: record.SuccessYes, Outcome: record.OutcomeComplete,
 		Object: &record.Object{Type: "segment", ID: seg.name()},
 		RequestBody: record.Body{Content: body, BodyInfo: record.BodyInfo{

@@ -19,7 +19,7 @@ func (s *Store) Gaps(ctx context.Context, from, to time.Time, limit int) ([]*rec
 		return nil, nil
 	}
 	again := false
-	g := &gaps{from: from, to: to, limit: limit}
+	g := &gaps{from: from, to: to, limit: limit, healed: s.segments.healed()}
 	for _, row := range s.journal.View().Gaps() {
 		r, err := row.Record(false)
 		if err != nil {
@@ -85,7 +85,8 @@ func gapEnd(r *record.Record) time.Time {
 type gaps struct {
 	from, to time.Time
 	limit    int
-	found    []*record.Record // oldest first, after cut
+	healed   map[record.ID]bool // which are none any more
+	found    []*record.Record   // oldest first, after cut
 }
 
 // touches reports whether gaps that begin at oldest or later, the last of which
@@ -96,7 +97,7 @@ func (g *gaps) touches(oldest record.ID, until time.Time) bool {
 }
 
 func (g *gaps) add(r *record.Record) {
-	if r.Gap != nil && !gapEnd(r).Before(g.from) && (g.to.IsZero() || r.Timestamp.Before(g.to)) {
+	if r.Gap != nil && !g.healed[r.EventID] && !gapEnd(r).Before(g.from) && (g.to.IsZero() || r.Timestamp.Before(g.to)) {
 		g.found = append(g.found, r)
 	}
 }

@@ -100,7 +100,7 @@ func (s *Store) sweep(ctx context.Context, age bool) error {
 			errs = append(errs, s.drop(ctx, seg, d.Why))
 			continue
 		}
-		keep, old := r.Of(seg.class()), now.Sub(seg.bound.Load().Newest.Time())
+		keep, old := r.Of(seg.class()), now.Sub(seg.newest())
 		if age && keep > 0 && old > keep && s.mayGo(seg) {
 			errs = append(errs, s.drop(ctx, seg, reason{store.DroppedAge, store.Days(keep), store.Days(old.Truncate(time.Minute))}))
 		}
@@ -108,11 +108,14 @@ func (s *Store) sweep(ctx context.Context, age bool) error {
 	return errors.Join(append(errs, s.sweepVolume(ctx, now, r))...)
 }
 
-// byAge returns the segments, the one first whose newest record is the oldest.
+// byAge returns the segments, those set aside too, the one first whose newest record
+// is the oldest.
 func (s *Store) byAge() []*segment {
-	return slices.SortedFunc(slices.Values(s.segments.list()), func(a, b *segment) int {
-		return cmp.Or(a.bound.Load().Newest.Compare(b.bound.Load().Newest), cmp.Compare(a.name(), b.name()))
+	all := slices.Concat(s.segments.list(), s.segments.asides())
+	slices.SortFunc(all, func(a, b *segment) int {
+		return cmp.Or(a.newest().Compare(b.newest()), cmp.Compare(a.name(), b.name()))
 	})
+	return all
 }
 
 // sweepVolume drops the oldest segments while the volume is fuller than it may be.
@@ -138,7 +141,7 @@ func (s *Store) sweepVolume(ctx context.Context, now time.Time, r store.Retentio
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if seg.class() != class || now.Sub(seg.bound.Load().Newest.Time()) <= store.DiskSpares || !s.mayGo(seg) {
+			if seg.class() != class || now.Sub(seg.newest()) <= store.DiskSpares || !s.mayGo(seg) {
 				continue
 			}
 			why := reason{store.DroppedDisk, fmt.Sprintf("%d%%", r.Disk), fmt.Sprintf("%.1f%%", v.Percent())}
@@ -227,8 +230,8 @@ func (s *Store) newest() (t time.Time) {
 		break
 	}
 	for _, seg := range s.segments.list() {
-		if newest := seg.bound.Load().Newest.Time(); newest.After(t) {
-			t = newest
+		if m := seg.bound.Load(); !m.unknown && m.Newest.Time().After(t) {
+			t = m.Newest.Time()
 		}
 	}
 	return t

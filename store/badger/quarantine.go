@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store"
@@ -20,7 +21,7 @@ const quarantineDir = "quarantine"
 // quarantine are the segments that were set aside.
 type quarantine struct {
 	dir string
-	all []*segment // guarded by segments.mu
+	all []*segment // guarded by segments.mu; not changed, but replaced
 }
 
 // read finds what earlier runs have set aside, and tells of it.
@@ -37,13 +38,14 @@ func (q *quarantine) read(keys *store.Keyring, d *damage) error {
 		if err != nil || seg == nil {
 			continue // not one of ours
 		}
+		seg.aside = true
 		q.all = append(q.all, seg)
 		d.tell(seg.lostGap(seg.name()), "a damaged segment is set aside in "+seg.dir, errSetAside)
 	}
 	return nil
 }
 
-var errSetAside = errors.New("its records cannot be read: put a sound copy of it into the directory segments while the gateway is stopped, or move it out of the store")
+var errSetAside = errors.New("its records cannot be read: put a sound copy of it, under this name, into the directory segments while the gateway is stopped, or move it out of the store")
 
 // lostGap is the gap of a segment that was set aside under that name.
 func (s *segment) lostGap(name string) *record.Record {
@@ -65,14 +67,60 @@ func (s *segments) setAside(seg *segment, why error) {
 		to = seg.dir
 		s.log("setting the damaged segment "+seg.name()+" aside", err)
 	}
-	aside := &segment{dir: to}
+	aside := &segment{dir: to, aside: true}
 	aside.bound.Store(seg.bound.Load())
+	aside.size.Store(seg.size.Load())
 	s.mu.Lock()
-	s.quarantine.all = append(s.quarantine.all, aside)
+	s.quarantine.all = append(slices.Clip(s.quarantine.all), aside)
 	s.mu.Unlock()
 	s.damage.setAway(seg, nil)
 	s.damage.tell(seg.lostGap(aside.name()), "segment "+seg.name()+" is damaged and was set aside in "+to, fmt.Errorf("%w: %w", errSetAside, why))
 }
+
+// asides are the segments that were set aside and are still there.
+func (s *segments) asides() (there []*segment) {
+	s.mu.Lock()
+	all := s.quarantine.all
+	s.mu.Unlock()
+	for _, seg := range all {
+		if _, err := os.Lstat(seg.dir); err == nil {
+			there = append(there, seg)
+		}
+	}
+	return there
+}
+
+// removeAside lets go of a segment that was set aside: its directory becomes trash.
+func (s *segments) removeAside(seg *segment, trash string) error {
+	if err := disk.Rename(seg.dir, trash); err != nil {
+		return fmt.Errorf("dropping %s: %w", seg.dir, err)
+	}
+	s.mu.Lock()
+	s.quarantine.all = slices.DeleteFunc(slices.Clone(s.quarantine.all), func(other *segment) bool { return other == seg })
+	s.mu.Unlock()
+	return errors.Join(disk.SyncDir(s.quarantine.dir), disk.SyncDir(filepath.Dir(trash)))
+}
+
+// healed are the gaps of segments that are back from quarantine, whole: under the name
+// that they had there, which stays when they are set aside once more.
+func (s *segments) healed() map[record.ID]bool {
+	var healed map[record.ID]bool
+	for _, seg := range s.list() {
+		if !seg.isBack() || !seg.whole.Load() {
+			continue
+		}
+		if healed == nil {
+			healed = make(map[record.ID]bool)
+		}
+		for name := seg.name(); name != seg.place(); name = strings.TrimSuffix(name, filepath.Ext(name)) {
+			healed[seg.lostGap(name).EventID] = true
+		}
+	}
+	return healed
+}
+
+// isBack reports whether the segment was brought back from quarantine.
+func (s *segment) isBack() bool { return s.name() != s.place() }
 
 // move moves a segment's directory here.
 func (q *quarantine) move(seg *segment) (to string, err error) {
@@ -93,13 +141,9 @@ func (q *quarantine) move(seg *segment) (to string, err error) {
 
 // health says which segments are set aside, as long as they are there.
 func (s *segments) health() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var errs []error
-	for _, seg := range s.quarantine.all {
-		if _, err := os.Lstat(seg.dir); err == nil {
-			errs = append(errs, fmt.Errorf("segment %s is damaged: %w", seg.dir, errSetAside))
-		}
+	for _, seg := range s.asides() {
+		errs = append(errs, fmt.Errorf("segment %s is damaged: %w", seg.dir, errSetAside))
 	}
 	return errors.Join(errs...)
 }

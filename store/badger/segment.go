@@ -34,6 +34,9 @@ type segment struct {
 	mu       sync.Mutex
 	database *database
 	gone     atomic.Bool // it was set aside
+	whole    atomic.Bool // it was opened, and all that it counts was there
+
+	aside bool // its directory is in quarantine
 
 	// These are guarded by segments.mu: how many use the database now, how many
 	// will come back to it, and when it was used last.
@@ -62,8 +65,23 @@ type database struct {
 func (s *segment) name() string { return filepath.Base(s.dir) }
 
 func (s *segment) class() record.Class {
-	_, class, _ := strings.Cut(s.name(), ".")
-	return record.Class(class)
+	return record.Class(strings.SplitN(s.name(), ".", 3)[1])
+}
+
+// span is when its calls may have begun.
+func (s *segment) span() (oldest, newest time.Time) {
+	m := s.bound.Load()
+	if m.unknown { // the day that it is named after, and calls that had begun before
+		day, _ := time.Parse(time.DateOnly, s.name()[:len(time.DateOnly)])
+		return day.AddDate(0, 0, -1), day.AddDate(0, 0, 1)
+	}
+	return m.Oldest.Time(), m.Newest.Time()
+}
+
+// newest is when its newest call may have begun.
+func (s *segment) newest() time.Time {
+	_, newest := s.span()
+	return newest
 }
 
 // segmentName is the directory of a day, in UTC, and class.

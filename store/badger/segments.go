@@ -197,8 +197,8 @@ func (s *segments) open(seg *segment) (*database, error) {
 // its mu.
 func (s *segments) tryOpen(seg *segment) error {
 	err := s.room() // to open a Badger is to write
+	lost := 0
 	if err == nil {
-		var lost int
 		lost, err = seg.open(s.log)
 		if full := s.room(); err != nil && full != nil {
 			err = full // which looks like anything
@@ -210,6 +210,12 @@ func (s *segments) tryOpen(seg *segment) error {
 	if errors.Is(err, store.ErrCorrupt) {
 		s.setAside(seg, err)
 		return err
+	}
+	if err == nil && lost == 0 {
+		if !seg.whole.Load() && seg.isBack() {
+			s.log("segment "+seg.name()+" is back from quarantine, and its gap is closed", nil)
+		}
+		seg.whole.Store(true)
 	}
 	s.damage.setAway(seg, err)
 	return err

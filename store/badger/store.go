@@ -201,7 +201,7 @@ func (s *Store) inspectAll(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if inspect(seg.dir) == nil && !seg.bound.Load().unknown {
+		if inspect(seg.dir) == nil && !seg.bound.Load().unknown && !seg.isBack() {
 			continue
 		}
 		// What is wrong is told, or will be when it is tried again.
@@ -212,6 +212,9 @@ func (s *Store) inspectAll(ctx context.Context) {
 // Stats implements [store.Store].
 func (s *Store) Stats() store.Stats {
 	st := s.journal.Stats()
+	for _, seg := range s.segments.asides() {
+		st.Bytes += seg.size.Load()
+	}
 	for _, seg := range s.segments.list() {
 		st.Bytes += seg.size.Load()
 		bound := seg.bound.Load()
