@@ -218,6 +218,9 @@ func (b *builder) finishGroup() error {
 		}
 		h.digest = digestOf(key, data)
 	}
+	if err := b.put(directoryKey(&b.group), appendDirectory(nil, b.heads)); err != nil {
+		return err
+	}
 	for i := range b.heads {
 		b.done(b.heads[i].block)
 	}

@@ -85,6 +85,13 @@
 // in common and its head; that of a segment, in its manifest and in the record of its
 // drop, is the SHA-256 of those of its blocks, in the order of their keys, in hexadecimal.
 //
+// Before all blocks stand directories, one for each group of blocks that share filters:
+//
+//	'a' | ^id of the newest record of its first block (16) | its lowest sequence (8)
+//
+// It has a copy of what the heads say of their blocks, and comes after them; see
+// directory.go. Where some are missing the heads are asked.
+//
 // Where there is a key the value of each entry is sealed ([store.Sealer]): for the
 // place "segment", a line end and the directory's name, about the entry's key; Badger's
 // user metadata of it is 1. Badger's own encryption is off, since it does not tell what

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	dgraph "github.com/dgraph-io/badger/v4"
@@ -139,6 +140,7 @@ func Entries(path string) (map[string][]Entry, error) {
 // that may say anything.
 func CheckBlock(headData, metadata []byte) {
 	h, err := parseHead(headNewest, 1, headData)
+	_, _ = parseDirectory(nil, metadata)
 	if err == nil {
 		for i := range h.metadata {
 			(&blockReader{head: h}).find(h.metadata[i].newest)
@@ -165,52 +167,47 @@ func CheckBlock(headData, metadata []byte) {
 // StripIndexes leaves of the blocks what stores had before there were columns and
 // filters. Nobody may have the store open.
 func StripIndexes(path string) (stripped int, err error) {
-	segments, err := readSegments(filepath.Join(path, segmentsDir), nil, 1, func() error { return nil }, func(string, error) {})
-	if err != nil {
+	if _, err := RemoveDirectories(path); err != nil {
 		return 0, err
 	}
-	for _, seg := range segments.list() {
+	err = eachDatabase(path, func(seg *segment, d *database) error {
 		if err := seg.update(func(m *manifest) { m.Values = nil }); err != nil {
-			return 0, err
+			return err
 		}
-		if err := segments.use(seg, func(d *database) error {
-			return d.Update(func(txn *dgraph.Txn) error {
-				it := txn.NewIterator(dgraph.DefaultIteratorOptions)
-				defer it.Close()
-				for it.Rewind(); it.Valid(); it.Next() {
-					key := it.Item().KeyCopy(nil)
-					newest, first, kind, _ := parseKey(key)
-					switch kind {
-					case kindColumns, kindFilters:
-						stripped++
-						if err := txn.Delete(key); err != nil {
-							return err
-						}
-					case kindHead:
-						data, err := it.Item().ValueCopy(nil)
-						if err != nil {
-							return err
-						}
-						h, err := parseHead(newest, first, data)
-						if err != nil {
-							return err
-						}
-						h.columns, h.filters, h.unit = [entryCount]entrySize{}, group{}, 0
-						for i := range h.metadata {
-							h.metadata[i].records = 0
-						}
-						if err := txn.Set(key, h.append(nil)); err != nil {
-							return err
-						}
+		return d.Update(func(txn *dgraph.Txn) error {
+			it := txn.NewIterator(dgraph.DefaultIteratorOptions)
+			defer it.Close()
+			for it.Rewind(); it.Valid(); it.Next() {
+				key := it.Item().KeyCopy(nil)
+				newest, first, kind, _ := parseKey(key)
+				switch kind {
+				case kindColumns, kindFilters:
+					stripped++
+					if err := txn.Delete(key); err != nil {
+						return err
+					}
+				case kindHead:
+					data, err := it.Item().ValueCopy(nil)
+					if err != nil {
+						return err
+					}
+					h, err := parseHead(newest, first, data)
+					if err != nil {
+						return err
+					}
+					h.columns, h.filters, h.unit = [entryCount]entrySize{}, group{}, 0
+					for i := range h.metadata {
+						h.metadata[i].records = 0
+					}
+					if err := txn.Set(key, h.append(nil)); err != nil {
+						return err
 					}
 				}
-				return nil
-			})
-		}); err != nil {
-			return 0, err
-		}
-	}
-	return stripped, segments.close(context.Background())
+			}
+			return nil
+		})
+	})
+	return stripped, err
 }
 
 // PassedFilters puts words and names into the filters of units, as many each as
@@ -313,4 +310,52 @@ func ReadManifest(data []byte) (string, error) {
 	}
 	text, err := json.Marshal(m)
 	return string(text), err
+}
+
+// CompareDirectories returns how many records the directories of all segments tell of,
+// and an error where they do not say of a block what its head says, or where one is
+// opened by anything else. Nobody may have the store open.
+func CompareDirectories(path string) (records int, err error) {
+	err = eachDatabase(path, func(seg *segment, d *database) error {
+		listed, ok := d.readDirectories(seg.bound.Load().Count)
+		heads, unread, err := d.findBlocks()
+		if err != nil || unread > 0 || !ok || !slices.Equal(listed, heads) {
+			return fmt.Errorf("%s: %d blocks in directories, enough: %t; %d heads and %d that cannot be read, %w", seg.name(), len(listed), ok, len(heads), unread, err)
+		}
+		records += countRecords(listed)
+		return nil
+	})
+	return records, err
+}
+
+// RemoveDirectories leaves what stores had before there were directories. Nobody may
+// have the store open.
+func RemoveDirectories(path string) (removed int, err error) {
+	err = eachDatabase(path, func(_ *segment, d *database) error {
+		return d.Update(func(txn *dgraph.Txn) error {
+			it := txn.NewIterator(dgraph.IteratorOptions{Prefix: []byte{directoryPrefix}})
+			defer it.Close()
+			for it.Rewind(); it.Valid(); it.Next() {
+				removed++
+				if err := txn.Delete(it.Item().KeyCopy(nil)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	return removed, err
+}
+
+func eachDatabase(path string, do func(*segment, *database) error) error {
+	segments, err := readSegments(filepath.Join(path, segmentsDir), nil, 1, func() error { return nil }, func(string, error) {})
+	if err != nil {
+		return err
+	}
+	for _, seg := range segments.list() {
+		if err := segments.use(seg, func(d *database) error { return do(seg, d) }); err != nil {
+			return errors.Join(err, segments.close(context.Background()))
+		}
+	}
+	return segments.close(context.Background())
 }

@@ -82,20 +82,12 @@ var errHead = errors.New("malformed head of a block")
 
 // append appends the stored form of h to dst; newest and first are in the key.
 func (h *head) append(dst []byte) []byte {
-	number := func(n protowire.Number, v uint64) {
-		dst = protowire.AppendVarint(protowire.AppendTag(dst, n, protowire.VarintType), v)
-	}
 	data := func(n protowire.Number, v []byte) {
 		dst = protowire.AppendBytes(protowire.AppendTag(dst, n, protowire.BytesType), v)
 	}
-	data(headOldest, h.oldest[:])
-	number(headLast, h.last)
-	number(headCount, uint64(h.count))
+	dst = h.block.append(dst)
 	data(headNode, []byte(h.node))
 	data(headBoot, []byte(h.boot))
-	if !h.gapsUntil.IsZero() {
-		number(headGapsUntil, uint64(h.gapsUntil.UnixMicro()))
-	}
 	for _, s := range h.metadata {
 		m := protowire.AppendBytes(protowire.AppendTag(s.appendSizes(nil), 3, protowire.BytesType), s.newest[:])
 		data(headMetadata, protowire.AppendVarint(protowire.AppendTag(m, 4, protowire.VarintType), uint64(s.records)))
@@ -106,11 +98,28 @@ func (h *head) append(dst []byte) []byte {
 	if len(h.content) > 0 {
 		data(headContent, h.content)
 	}
-	for _, size := range h.columns {
+	return dst
+}
+
+// append appends to dst those fields of the head that are of the block as a whole.
+func (b *block) append(dst []byte) []byte {
+	number := func(n protowire.Number, v uint64) {
+		dst = protowire.AppendVarint(protowire.AppendTag(dst, n, protowire.VarintType), v)
+	}
+	data := func(n protowire.Number, v []byte) {
+		dst = protowire.AppendBytes(protowire.AppendTag(dst, n, protowire.BytesType), v)
+	}
+	data(headOldest, b.oldest[:])
+	number(headLast, b.last)
+	number(headCount, uint64(b.count))
+	if !b.gapsUntil.IsZero() {
+		number(headGapsUntil, uint64(b.gapsUntil.UnixMicro()))
+	}
+	for _, size := range b.columns {
 		data(headColumns, (&sub{raw: int(size.raw), stored: int(size.stored)}).appendSizes(nil))
 	}
-	g := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), h.filters.newest[:])
-	for i, v := range [...]uint64{h.filters.first, uint64(h.filters.pages), uint64(h.unit)} {
+	g := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), b.filters.newest[:])
+	for i, v := range [...]uint64{b.filters.first, uint64(b.filters.pages), uint64(b.unit)} {
 		g = protowire.AppendVarint(protowire.AppendTag(g, protowire.Number(2+i), protowire.VarintType), v)
 	}
 	data(headFilters, g)
@@ -134,44 +143,61 @@ func parseHead(newest record.ID, first uint64, data []byte) (*head, error) {
 	var columns []sub
 	err := record.EachField(data, func(n protowire.Number, number uint64, data []byte) error {
 		switch n {
-		case headOldest:
-			if copy(h.oldest[:], data) != len(h.oldest) {
-				return fmt.Errorf("%w: oldest id has %d bytes", errHead, len(data))
-			}
-		case headLast:
-			h.last = number
-		case headCount:
-			h.count = int(min(number, 1<<31))
 		case headNode:
 			h.node = string(data)
 		case headBoot:
 			h.boot = string(data)
-		case headGapsUntil:
-			h.gapsUntil = time.UnixMicro(int64(number)).UTC()
 		case headMetadata:
 			return appendSub(&h.metadata, data)
 		case headBodies:
 			return appendSub(&h.bodies, data)
 		case headContent:
 			h.content = bytes.Clone(data)
-		case headColumns:
-			return appendSub(&columns, data)
-		case headFilters:
-			return h.setFilters(data)
+		default:
+			return h.block.set(n, number, data, &columns)
 		}
 		return nil
 	})
-	for i := range min(len(columns), entryCount) {
-		h.columns[i] = entrySize{uint32(columns[i].raw), uint32(columns[i].stored)}
-	}
 	h.units = len(h.metadata)
+	if err == nil {
+		err = h.block.finish(columns)
+	}
 	if err != nil && !errors.Is(err, errHead) {
 		err = fmt.Errorf("%w: %w", errHead, err)
 	}
-	if err == nil && (h.oldest.Compare(newest) > 0 || h.last < first || h.count == 0 || len(h.metadata) == 0) {
-		err = fmt.Errorf("%w: it contradicts itself", errHead)
-	}
 	return h, err
+}
+
+// set sets a field that is of the block as a whole; columns are collected apart.
+func (b *block) set(n protowire.Number, number uint64, data []byte, columns *[]sub) error {
+	switch n {
+	case headOldest:
+		if copy(b.oldest[:], data) != len(b.oldest) {
+			return fmt.Errorf("%w: oldest id has %d bytes", errHead, len(data))
+		}
+	case headLast:
+		b.last = number
+	case headCount:
+		b.count = int(min(number, 1<<31))
+	case headGapsUntil:
+		b.gapsUntil = time.UnixMicro(int64(number)).UTC()
+	case headColumns:
+		return appendSub(columns, data)
+	case headFilters:
+		return b.setFilters(data)
+	}
+	return nil
+}
+
+// finish is called when all fields are set.
+func (b *block) finish(columns []sub) error {
+	for i := range min(len(columns), entryCount) {
+		b.columns[i] = entrySize{uint32(columns[i].raw), uint32(columns[i].stored)}
+	}
+	if b.oldest.Compare(b.newest) > 0 || b.last < b.first || b.count == 0 || b.units == 0 {
+		return fmt.Errorf("%w: it contradicts itself", errHead)
+	}
+	return nil
 }
 
 func (b *block) setFilters(data []byte) error {

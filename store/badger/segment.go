@@ -1,7 +1,6 @@
 package badger
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -169,9 +168,16 @@ func (s *segment) open(log func(string, error)) (lost int, err error) {
 		return 0, err
 	}
 	d := &database{DB: db, sealer: s.keys.Sealer("segment\n" + s.place())}
-	blocks, unread, err := d.findBlocks()
-	if err != nil {
-		return 0, errors.Join(err, db.Close())
+	var blocks []block
+	var unread int
+	listed := false
+	if !probed { // what is in doubt is looked at whole
+		blocks, listed = d.readDirectories(bound.Count)
+	}
+	if !listed {
+		if blocks, unread, err = d.findBlocks(); err != nil {
+			return 0, errors.Join(err, db.Close())
+		}
 	}
 	if bound.unknown && unread > 0 { // nothing else tells what is missing
 		return 0, errors.Join(damaged(fmt.Errorf("neither its %s nor the heads of %d blocks can be read", manifestFile, unread)), db.Close())
@@ -268,9 +274,6 @@ func recoverDamage(err *error) {
 // add makes blocks that were written known to readers that come later.
 func (d *database) add(more []block) {
 	blocks := slices.Concat(*d.blocks.Load(), more)
-	slices.SortFunc(blocks, func(a, b block) int {
-		return cmp.Or(b.newest.Compare(a.newest), cmp.Compare(a.first, b.first))
-	})
-	blocks = slices.CompactFunc(blocks, func(a, b block) bool { return a.newest == b.newest && a.first == b.first })
+	blocks = sortBlocks(blocks)
 	d.blocks.Store(&blocks)
 }
