@@ -27,42 +27,43 @@ func checkObject(data []byte) error {
 	if !utf8.Valid(data) || !json.Valid(data) || !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) {
 		return errors.New("is not a JSON object")
 	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber() // or a number may be an error that shows it
-	return checkNames(dec, 0)
+	w := scanner{data: data}
+	return w.checkNames(0)
 }
 
 // checkNames reads one value of valid JSON.
-func checkNames(dec *json.Decoder, depth int) error {
-	if depth > maxDepth {
-		return fmt.Errorf("is nested more than %d deep", maxDepth)
-	}
-	token, err := dec.Token()
-	if err != nil {
-		return fmt.Errorf("is not a JSON object: %w", err)
-	}
-	open, ok := token.(json.Delim)
-	if !ok {
+func (s *scanner) checkNames(depth int) error {
+	open := s.peek()
+	if open != '{' && open != '[' {
+		if !s.value() {
+			return errors.New("is not a JSON object")
+		}
 		return nil
 	}
+	if depth == maxDepth {
+		return fmt.Errorf("is nested more than %d deep", maxDepth)
+	}
+	s.pos++
 	names := make(map[string]bool)
-	for dec.More() {
+	for !s.skip(open + 2) { // } and ]
 		if open == '{' {
-			name, err := dec.Token()
-			if err != nil {
-				return fmt.Errorf("is not a JSON object: %w", err)
+			quoted, _ := s.quoted()
+			name := string(quoted)
+			if strings.Contains(name, `\`) && json.Unmarshal(quoted, &name) == nil {
+				name = `"` + name + `"`
 			}
-			if names[name.(string)] {
+			if names[name] {
 				return errors.New("has the same name twice")
 			}
-			names[name.(string)] = true
+			names[name] = true
+			s.skip(':')
 		}
-		if err := checkNames(dec, depth+1); err != nil {
+		if err := s.checkNames(depth + 1); err != nil {
 			return err
 		}
+		s.skip(',')
 	}
-	_, err = dec.Token() // the closing delimiter
-	return err
+	return nil
 }
 
 // checkTimes refuses times that are not whole seconds (RFC 7519 allows
