@@ -199,7 +199,9 @@ func (s *segments) remove(ctx context.Context, seg *segment, trash string) error
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		seg.dropped = nil
-		s.all = append(slices.Clip(s.all), seg)
+		if !seg.isGone() {
+			s.all = append(slices.Clip(s.all), seg)
+		}
 		return fmt.Errorf("dropping segment %s: %w", seg.name(), err)
 	}
 	return errors.Join(disk.SyncDir(s.dir), disk.SyncDir(filepath.Dir(trash)))

@@ -56,11 +56,7 @@ func (s *segment) lostGap(name string) *record.Record {
 // directory stands in quarantine, and what it had is told of. The caller holds the
 // segment's mu.
 func (s *segments) setAside(seg *segment, why error) {
-	s.mu.Lock()
-	s.all = slices.DeleteFunc(slices.Clone(s.all), func(other *segment) bool { return other == seg })
-	s.mu.Unlock()
 	seg.gone.Store(true)
-
 	to, err := s.quarantine.move(seg)
 	if err != nil {
 		// It is out of service for this run. The next one finds it where it is.
@@ -70,11 +66,13 @@ func (s *segments) setAside(seg *segment, why error) {
 	aside := &segment{dir: to, aside: true}
 	aside.bound.Store(seg.bound.Load())
 	aside.size.Store(seg.size.Load())
-	s.mu.Lock()
-	s.quarantine.all = append(slices.Clip(s.quarantine.all), aside)
-	s.mu.Unlock()
 	s.damage.setAway(seg, nil)
 	s.damage.tell(seg.lostGap(aside.name()), "segment "+seg.name()+" is damaged and was set aside in "+to, fmt.Errorf("%w: %w", errSetAside, why))
+	// Only now: whoever finds it in the list before that waits for its mu.
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = slices.DeleteFunc(slices.Clone(s.all), func(other *segment) bool { return other == seg })
+	s.quarantine.all = append(slices.Clip(s.quarantine.all), aside)
 }
 
 // asides are the segments that were set aside and are still there.
