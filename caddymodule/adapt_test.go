@@ -83,3 +83,16 @@ func TestCaddyfileForOpenStackAdapts(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Not golden files: the services that are known grow.
+func TestUnknownServiceIsAnErrorWithItsLine(t *testing.T) {
+	for lines, want := range map[string]string{
+		"cloud {\npreset openstack\n}":                  `preset openstack: no service is known by the name of the source, "cloud": say which it is, as in`,
+		"cloud {\npreset openstack keystone billing\n}": `preset openstack: no service is known as "billing": want some of [`,
+	} {
+		got := adapt(":80 {\naudit_capture " + lines + "\n}\n")
+		if !strings.HasPrefix(got, "parsing caddyfile tokens for 'audit_capture': "+want) || !strings.Contains(got, `"glance"`) || !strings.HasSuffix(got, ", at Caddyfile:3") {
+			t.Error(got)
+		}
+	}
+}
