@@ -214,21 +214,24 @@ func (r *presetReader) action(words []string) error {
 
 // objects are those of a line that says nothing of them. An object is called what the
 // action's first word says. Its id is the segment of that name; without one that of the
-// body; its name is that of the body, of the answer before the request. A list is of
-// what the last segment with a name says.
+// body; its name is the segment called so with _name behind it, else that of the body, of
+// the answer before the request. A list is of what the last other segment with a name says.
 func (r *presetReader) objects(action, path string) (all []Object) {
 	noun, _, _ := strings.Cut(action, ".")
 	named := ""
 	for _, part := range split(path) {
-		if name, ok := strings.CutPrefix(part, ":"); ok && named != noun {
+		if name, ok := strings.CutPrefix(part, ":"); ok && named != noun && !strings.HasSuffix(name, "_name") {
 			named = name
 		}
+	}
+	if strings.Contains(path, "/:"+named+"_name/") {
+		all = append(all, Object{Type: named, Name: "{audit.path." + named + "_name}"})
 	}
 	switch {
 	case strings.HasSuffix(action, ".list") && named == "":
 		return nil
 	case strings.HasSuffix(action, ".list"):
-		return []Object{{Type: named, ID: "{audit.path." + named + "}"}}
+		return append(all, Object{Type: named, ID: "{audit.path." + named + "}"})
 	case named == noun:
 		all = append(all, Object{Type: noun, ID: "{audit.path." + noun + "}"})
 	default:
