@@ -172,10 +172,10 @@ func (a *API) showSources(c *caller, sources []string, all bool) {
 func (a *API) see(c *caller, project string) (record.Scope, error) {
 	reads := slices.Contains(c.roles, Auditor) || slices.Contains(c.roles, Admin)
 	switch {
-	case !reads && c.keystone:
-		return record.Scope{}, forbidden.because("no role of the token means auditor or admin here: the role lines of audit_api say which do")
 	case c.keystone && len(c.scope.Projects) == 0:
 		return record.Scope{}, forbidden.because("the token is scoped to no project: ask Keystone for one that is")
+	case !reads && c.keystone:
+		return record.Scope{}, forbidden.because("no role of the token means auditor or admin here: the role lines of audit_api say which do")
 	case !reads:
 		return record.Scope{}, forbidden.because("claim %q of the token has no value that means auditor or admin here", a.config.RolesClaim)
 	case !c.scope.AllProjects && len(c.scope.Projects) == 0:

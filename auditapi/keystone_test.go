@@ -29,6 +29,7 @@ func newCloud(t *testing.T) *cloud {
 		"gAAAAABadmin":  `"project":{"id":"p1","name":"one"},"roles":[{"id":"r2","name":"admin"},{"id":"r1","name":"reader"}]`,
 		"gAAAAABmember": `"project":{"id":"p1","name":"one"},"roles":[{"id":"r3","name":"member"}]`,
 		"gAAAAABstar":   `"project":{"id":"*","name":"star"},"roles":[{"id":"r1","name":"reader"}]`,
+		"gAAAAABlogin":  `"catalog":[]`, // a login without a scope
 		"gAAAAABsystem": `"system":{"all":true},"roles":[{"id":"r1","name":"reader"}]`,
 	}
 	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -90,7 +91,7 @@ func TestKeystoneTokensReadTheirProject(t *testing.T) {
 	}
 	srv.refuse(404, "not-found", "GET", "/v1/p2/logs", "gAAAAABreader")
 	srv.refuse(404, "not-found", "GET", "/v1/p1/logs", "gAAAAABstar")
-	for token, says := range map[string]string{"gAAAAABmember": "role lines", "gAAAAABsystem": "scoped to no project"} {
+	for token, says := range map[string]string{"gAAAAABmember": "role lines", "gAAAAABsystem": "scoped to no project", "gAAAAABlogin": "scoped to no project"} {
 		if p := srv.refuse(403, "forbidden", "GET", "/v1/-/logs", token); !strings.Contains(p.Detail, says) {
 			t.Errorf("%s: %q", token, p.Detail)
 		}
