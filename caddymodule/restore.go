@@ -178,7 +178,12 @@ func restoreBackup(from io.Reader, dir, keys string) (b *badger.Backup, left int
 	} else if err = writeKeys(keys, found); err != nil {
 		return nil, 0, err
 	}
-	return b, left, to.Finish(b)
+	if err = to.Finish(b); err != nil && keys != "" {
+		for name := range found {
+			err = errors.Join(err, os.Remove(filepath.Join(keys, name)))
+		}
+	}
+	return b, left, err
 }
 
 // writeKeys writes keys into a directory of their own.

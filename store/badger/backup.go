@@ -54,6 +54,9 @@ func (s *Store) Backup(ctx context.Context, put func(name string, size int64, co
 			err = add(retentionFile, dropped)
 		}
 	}
+	for _, seg := range s.segments.asides() {
+		b.Missing = append(b.Missing, fmt.Sprintf("%s: it is damaged, and set aside in %s", seg.name(), seg.dir))
+	}
 	for _, seg := range s.segments.list() {
 		if err != nil {
 			break

@@ -49,6 +49,9 @@ func openRoot(path string, log func(string, error)) (*root, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, err := os.Lstat(path + restoring); err == nil {
+		log("beside the store is "+path+restoring+", where a backup is being restored, or was until that was broken off: nothing of it is here; remove it, and restore to another place or once the store is out of the way", nil)
+	}
 	r := &root{path: path, lock: lock, log: log}
 	if err := r.read(); err != nil {
 		return nil, errors.Join(err, r.close())

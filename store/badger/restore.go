@@ -19,6 +19,9 @@ import (
 // restoredFile says that the store is one from a backup, until it was opened once.
 const restoredFile = "restored"
 
+// restoring is how the name ends under which a store is made, beside its place.
+const restoring = ".restoring"
+
 // Restore makes the parts of a backup a store. It is made beside its place and gets
 // there whole, by [Restore.Finish], or not at all.
 //
@@ -43,7 +46,7 @@ func NewRestore(dir string) (*Restore, error) {
 	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("restoring to %s: %w", place, err)
 	}
-	r := &Restore{dir: place + ".restoring", place: place}
+	r := &Restore{dir: place + restoring, place: place}
 	err = os.MkdirAll(filepath.Dir(place), 0o700)
 	if err == nil {
 		err = os.Mkdir(r.dir, 0o700)
