@@ -178,14 +178,14 @@ func readCalls(dir string) (*lastRun, error) {
 
 func parseCalls(data []byte, machine uuid.UUID) (*lastRun, error) {
 	switch {
-	case len(data) < 8 || string(data[:7]) != callsMagic:
+	case len(data) < 52 || string(data[:7]) != callsMagic:
 		return nil, fmt.Errorf("%w: no calls file", errFormat)
+	case crc32.Checksum(data[:48], castagnoli) != binary.NativeEndian.Uint32(data[48:]): // so in all versions
+		return nil, fmt.Errorf("%w: calls file has a wrong checksum", errFormat)
 	case data[7] != callsFormat:
 		return nil, fmt.Errorf("%w: calls file of format %d, want %d", errVersion, data[7], callsFormat)
 	case len(data) != callsSize:
 		return nil, fmt.Errorf("%w: calls file has %d bytes, want %d", errFormat, len(data), callsSize)
-	case crc32.Checksum(data[:48], castagnoli) != binary.NativeEndian.Uint32(data[48:]):
-		return nil, fmt.Errorf("%w: calls file has a wrong checksum", errFormat)
 	}
 	run := &lastRun{
 		boot:     uuid.UUID(data[8:24]).String(),

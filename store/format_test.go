@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"os"
 	"path/filepath"
@@ -162,4 +163,24 @@ func FuzzCalls(f *testing.F) {
 			t.Fatal("a calls file of another size was read")
 		}
 	})
+}
+
+// What keeps a start from going on must not be a byte that has flipped.
+func TestCallsOfAnotherVersionAreToldFromDamage(t *testing.T) {
+	sound := newCalls(uuid.New(), time.UnixMicro(1_700_000_000_000_000), 9)
+	for i := range 52 {
+		data := bytes.Clone(sound)
+		data[i] ^= 0x10
+		if _, err := parseCalls(data, machineID()); !errors.Is(err, errFormat) || errors.Is(err, errVersion) {
+			t.Errorf("byte %d is another: %v, want damage", i, err)
+		}
+	}
+	next := bytes.Clone(sound)
+	next[7]++
+	binary.NativeEndian.PutUint32(next[48:], crc32.Checksum(next[:48], castagnoli))
+	for _, data := range [][]byte{next, next[:100]} {
+		if _, err := parseCalls(data, machineID()); !errors.Is(err, errVersion) {
+			t.Errorf("a later version, of %d bytes: %v, want that", len(data), err)
+		}
+	}
 }
