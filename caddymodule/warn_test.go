@@ -111,8 +111,10 @@ func TestWhatPassesUnseenIsFound(t *testing.T) {
 		"Keystone over https":      {api("keystone https://k.example"), nil},
 		"Keystone on localhost":    {api("keystone http://LocalHost:5000"), nil},
 		"keys of callers":          {identity(jwt("http://id.example/keys")), []string{keys + " srv0 :1 http://id.example/keys"}},
-		"introspection over http": {identity("introspect http://id.example/ask {\nclient_id a\nclient_secret b\n}"),
-			[]string{"introspect" + tokens + " srv0 :1 http://id.example/ask"}},
+		"introspection over http": {
+			identity("introspect http://id.example/ask {\nclient_id a\nclient_secret b\n}"),
+			[]string{"introspect" + tokens + " srv0 :1 http://id.example/ask"},
+		},
 
 		"Caddy's own": {":1 {\ntracing\nmap {path} {x} {\ndefault 1\n}\nvars a b\nroot * /srv\nlog_append a b\nlog_skip\naudit_capture a\nreverse_proxy h:9\n}", nil},
 	} {

@@ -67,8 +67,16 @@ var b64 = base64.RawURLEncoding.EncodeToString
 func claims(more string, without ...string) string {
 	now := time.Now().Unix()
 	all := []struct{ name, value string }{
-		{"sub", `"dora"`}, {"aud", `"audit"`}, {"iss", `"https://id.example.org"`}, {"amr", `["pwd","mfa"]`}, {"roles", `["auditor"]`}, {"projects", `"*"`},
-		{"project_id", `"p1"`}, {"iat", fmt.Sprint(now)}, {"nbf", fmt.Sprint(now)}, {"exp", fmt.Sprint(now + 3600)},
+		{"sub", `"dora"`},
+		{"aud", `"audit"`},
+		{"iss", `"https://id.example.org"`},
+		{"amr", `["pwd","mfa"]`},
+		{"roles", `["auditor"]`},
+		{"projects", `"*"`},
+		{"project_id", `"p1"`},
+		{"iat", fmt.Sprint(now)},
+		{"nbf", fmt.Sprint(now)},
+		{"exp", fmt.Sprint(now + 3600)},
 	}
 	var list []string
 next:

@@ -175,28 +175,41 @@ type absent struct{ error }
 
 func (a absent) Unwrap() error { return a.error }
 
+// reply is what a server has said.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
 // exchange sends a question and reads the whole answer, which is of any status.
-func exchange(client *http.Client, req *http.Request) (*http.Response, []byte, error) {
+func exchange(client *http.Client, req *http.Request) (r reply, err error) {
 	res, err := client.Do(req)
 	if err != nil {
-		err = fmt.Errorf("asking about a token: %w", err)
-		var op *net.OpError
-		var slow net.Error
-		if errors.As(err, &op) && op.Op == "dial" || errors.As(err, &slow) && slow.Timeout() {
-			return nil, nil, absent{err}
-		}
-		return nil, nil, err // a server may break off because of this token
+		return r, unanswered(err)
 	}
 	defer res.Body.Close()
 	switch res.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return nil, nil, absent{fmt.Errorf("asking about a token: the server answered %d", res.StatusCode)}
+		return r, absent{fmt.Errorf("asking about a token: the server answered %d", res.StatusCode)}
 	}
-	data, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	if err != nil {
-		return nil, nil, fmt.Errorf("asking about a token: %w", err)
+	r = reply{status: res.StatusCode, header: res.Header}
+	if r.body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer+1)); err != nil {
+		return r, unanswered(err)
 	}
-	return res, data, nil
+	return r, nil
+}
+
+// unanswered says why there is no answer: the server cannot be reached or is too slow,
+// or it has broken off, which may be because of this token.
+func unanswered(err error) error {
+	err = fmt.Errorf("asking about a token: %w", err)
+	var op *net.OpError
+	var slow net.Error
+	if errors.As(err, &op) && op.Op == "dial" || errors.As(err, &slow) && slow.Timeout() {
+		return absent{err}
+	}
+	return err
 }
 
 // errNoObject is an answer that is no JSON object, or one that two readers could

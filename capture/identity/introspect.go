@@ -73,15 +73,15 @@ func (i *Introspection) question(ctx context.Context, token string) (id Identity
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
 	req.SetBasicAuth(url.QueryEscape(i.config.ClientID), url.QueryEscape(i.config.ClientSecret)) // RFC 6749, section 2.3.1
-	res, data, err := exchange(i.asker.client, req)
+	res, err := exchange(i.asker.client, req)
 	if err != nil {
 		return id, until, err
 	}
-	if res.StatusCode != http.StatusOK {
-		return id, until, absent{fmt.Errorf("asking about a token: the server answered %d, want 200; redirects are not followed", res.StatusCode)}
+	if res.status != http.StatusOK {
+		return id, until, absent{fmt.Errorf("asking about a token: the server answered %d, want 200; redirects are not followed", res.status)}
 	}
 	var claims jwt.MapClaims
-	if err := decodeAnswer(data, &claims); err != nil {
+	if err := decodeAnswer(res.body, &claims); err != nil {
 		return id, until, err
 	}
 	active, ok := claims["active"].(bool)

@@ -117,22 +117,22 @@ func (k *Keystone) question(ctx context.Context, token string) (g grant, until t
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("X-Auth-Token", token)
 	req.Header.Set("X-Subject-Token", token)
-	res, data, err := exchange(k.asker.client, req)
+	res, err := exchange(k.asker.client, req)
 	if err != nil {
 		return g, until, err
 	}
 	until = k.asker.now().Add(KeystoneCache)
-	switch res.StatusCode {
+	switch res.status {
 	case http.StatusOK:
 	case http.StatusUnauthorized, http.StatusNotFound:
 		return grant{refused: errKeystoneToken}, until, nil
 	default:
-		return g, until, fmt.Errorf("asking about a token: keystone answered %d, want 200; redirects are not followed, and its policy has to let a token ask about itself (identity:validate_token)", res.StatusCode)
+		return g, until, fmt.Errorf("asking about a token: keystone answered %d, want 200; redirects are not followed, and its policy has to let a token ask about itself (identity:validate_token)", res.status)
 	}
-	if res.Header.Get("X-Subject-Token") != token {
+	if res.header.Get("X-Subject-Token") != token {
 		return g, until, errors.New("asking about a token: the answer is about another one")
 	}
-	g, err = readGrant(data)
+	g, err = readGrant(res.body)
 	if err == nil && g.expires.Before(until) {
 		until = g.expires
 	}

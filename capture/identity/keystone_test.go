@@ -246,6 +246,32 @@ func TestKeystoneThatIsAwayIsLeftAlone(t *testing.T) {
 	}
 }
 
+// One that hangs in the middle of an answer is away as well, so that others need not
+// wait for it as long.
+func TestKeystoneThatHangsIsLeftAlone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes as long as a question may")
+	}
+	t.Parallel()
+	c, log := newCloud(t), []string{}
+	c.on("gAAAAABslow", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Subject-Token", "gAAAAABslow")
+		_, _ = w.Write([]byte(`{"token":`))
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	c.issue("gAAAAABann", "")
+	k := c.asked(newClock(), &log)
+	for _, token := range []string{"gAAAAABslow", "gAAAAABann"} {
+		if _, _, _, err := k.Verify(t.Context(), token); err != identity.ErrKeystoneUnavailable {
+			t.Errorf("%s: %v", token, err)
+		}
+	}
+	if n := c.questions.Load(); n != 1 || len(log) != 1 {
+		t.Errorf("%d questions, %q", n, log)
+	}
+}
+
 func TestTokensThatAreNoneOfKeystonesAreNotAskedAbout(t *testing.T) {
 	c, log := newCloud(t), []string{}
 	k := c.asked(newClock(), &log)
