@@ -66,7 +66,9 @@ func adapt(input string) string {
 	return out.String()
 }
 
-func TestCaddyfileForOpenStackAdapts(t *testing.T) {
+// openStackPage returns the Caddyfile of docs/openstack.md.
+func openStackPage(t *testing.T) string {
+	t.Helper()
 	page, err := os.ReadFile("../docs/openstack.md")
 	if err != nil {
 		t.Fatal(err)
@@ -76,6 +78,11 @@ func TestCaddyfileForOpenStackAdapts(t *testing.T) {
 	if !found || strings.Count(config, "preset openstack") != 2 {
 		t.Fatal("docs/openstack.md has no configuration as it was")
 	}
+	return config
+}
+
+func TestCaddyfileForOpenStackAdapts(t *testing.T) {
+	config := openStackPage(t)
 	if formatted := string(caddyfile.Format([]byte(config))); config != formatted {
 		t.Errorf("want it formatted:\n%s", formatted)
 	}

@@ -207,7 +207,7 @@ func TestExplainSaysNothingOfBodiesOfWhatIsNotRecorded(t *testing.T) {
 
 func TestExplainTellsWhatThePresetKnows(t *testing.T) {
 	got := explain(t, ":8081 {\naudit_capture iam {\npreset openstack\n}\n}\n", "POST", "/identity/v3/auth/tokens")
-	for _, want := range []string{"action       token.create\n", "keep       /token on POST /*/v3/auth/tokens\n"} {
+	for _, want := range []string{"preset       openstack: iam\n", "action       token.create\n", "keep       /token on POST /*/v3/auth/tokens\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("want %q in\n%s", want, got)
 		}

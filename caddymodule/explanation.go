@@ -52,6 +52,8 @@ type explainedRules struct {
 	Identity []string `json:"identity"`
 	// Teaches tells that the call is one of those that `learn` reads.
 	Teaches bool `json:"teaches,omitempty"`
+	// Preset is what the capture knows beforehand, and of which services.
+	Preset string `json:"preset,omitempty"`
 	// Action is what the call does, as far as method, path and matchers tell.
 	Action string `json:"action,omitempty"`
 	// Fail is what becomes of the call where it cannot be put on record.
@@ -147,6 +149,13 @@ func (c call) rules(m met, path string, origins map[string][]origin) (*explained
 		return nil, err
 	}
 	e.Teaches = lessons.Fit(c.method, path)
+	if p := m.capture.Preset; p != nil {
+		services, err := p.services(m.capture.Source)
+		if err != nil {
+			return nil, err
+		}
+		e.Preset = p.Name + ": " + strings.Join(services, " ")
+	}
 	if n := m.capture.namer; n != nil {
 		r := &record.Record{Method: c.method, URI: path}
 		n.Name(r, naming.Call{Matched: m.matched})
@@ -246,6 +255,7 @@ func (c *explainedRules) print(line func(name, text string)) {
 	if c.Teaches {
 		line("learn", "from its answer, if that is a 2xx")
 	}
+	line("preset", c.Preset)
 	line("action", c.Action)
 	line("fail", c.fail())
 	line("policy", c.Policy)

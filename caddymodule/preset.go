@@ -88,7 +88,7 @@ func (c *Capture) knows() (*naming.Preset, error) {
 }
 
 // restricts reports whether only tokens that name the source see its records, unless an
-// API says otherwise.
+// API says otherwise: whether it is Keystone's.
 func (c *Capture) restricts() bool {
 	if c.Preset == nil {
 		return false

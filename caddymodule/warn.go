@@ -150,6 +150,10 @@ func (s *survey) handler(handler any, before way) way {
 			s.find("an audit_capture in handle_errors has rules of its own, which do not hold for calls that another audit_capture has begun: those of that one do; leave them out here",
 				"source", h.Source)
 		}
+		if h.restricts() && !s.inErrors && (h.Identity == nil || len(h.Identity.Learn) == 0) {
+			s.find("nothing is learned from the logins that pass an audit_capture of Keystone, so nobody knows who holds its tokens; docs/openstack.md has the `learn` blocks",
+				"source", h.Source)
+		}
 		for _, module := range before.foreign {
 			s.find("a handler stands before audit_capture, so what it answers is not recorded; order its directive after audit_capture",
 				"module", module, "source", h.Source)

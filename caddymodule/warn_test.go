@@ -42,6 +42,7 @@ func TestWhatPassesUnseenIsFound(t *testing.T) {
 		general = "an audit_capture for all calls follows one with a matcher"
 		rules   = "an audit_capture in handle_errors has rules of its own"
 		keys    = "jwks_url is plain http"
+		logins  = "nothing is learned from the logins that pass an audit_capture of Keystone"
 		tokens  = " is plain http"
 	)
 	api := func(lines string) string { return ":1 {\naudit_api {\n" + lines + "\n}\n}" }
@@ -116,6 +117,10 @@ func TestWhatPassesUnseenIsFound(t *testing.T) {
 			[]string{"introspect" + tokens + " srv0 :1 http://id.example/ask"},
 		},
 
+		"Keystone":              {":1 {\naudit_capture iam {\npreset openstack\n}\n}", []string{logins + " srv0 :1 iam"}},
+		"Keystone that teaches": {":1 {\naudit_capture iam {\npreset openstack\nidentity {\nlearn {\non POST /x\ntoken {audit.res.json./a}\nuser_id {audit.res.json./b}\n}\n}\n}\n}", nil},
+		"Glance":                {":1 {\naudit_capture glance {\npreset openstack\n}\n}", nil},
+
 		"Caddy's own": {":1 {\ntracing\nmap {path} {x} {\ndefault 1\n}\nvars a b\nroot * /srv\nlog_append a b\nlog_skip\naudit_capture a\nreverse_proxy h:9\n}", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -156,7 +161,9 @@ func TestShippedConfigurationsGetNoWarnings(t *testing.T) {
 		t.Fatal(err)
 	}
 	minimal, _, _ := strings.Cut(minimalOf(t, "../README.md"), "\n\n")
-	for name, config := range map[string]string{"Caddyfile.example": adapt(string(example)), "README.md": adapt(minimal + "\n")} {
+	for name, config := range map[string]string{
+		"Caddyfile.example": adapt(string(example)), "README.md": adapt(minimal + "\n"), "docs/openstack.md": adapt(openStackPage(t)),
+	} {
 		captures, findings := caddymodule.Survey(provisionJSON(t, config))
 		if len(captures) == 0 || len(findings) > 0 {
 			t.Errorf("%s: %d captures and the findings %v, want captures and no finding", name, len(captures), findings)
