@@ -18,6 +18,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store"
 	"github.com/auditgate/auditgate/store/badger"
 	"github.com/auditgate/auditgate/store/storetest"
 )
@@ -28,10 +29,19 @@ import (
 //
 //	go test ./store/badger -run TestGoldenStores -make-golden NAME
 //
-// where NAME says what it holds that the others do not.
+// where NAME says what it holds that the others do not. One that begins with "sealed"
+// is sealed with the key of goldenKeys.
 var makeGolden = flag.String("make-golden", "", "make a golden store of that name of what this version writes")
 
 const goldenDir = "testdata/golden"
+
+// goldenKeys are the keys of a golden store of that name.
+func goldenKeys(t *testing.T, name string) *store.Keyring {
+	if strings.HasPrefix(name, "sealed") {
+		return ring(t, 7)
+	}
+	return nil
+}
 
 // golden is what is known of a golden store.
 type golden struct {
@@ -59,14 +69,14 @@ func TestGoldenStoresAreReadAndGoOn(t *testing.T) {
 			}
 			dir := t.TempDir()
 			unpack(t, archive, dir)
-			goOn(t, dir, &want)
+			goOn(t, dir, goldenKeys(t, filepath.Base(name)), &want)
 		})
 	}
 }
 
 // goOn opens a golden store, and adds and packs more.
-func goOn(t *testing.T, dir string, want *golden) {
-	open := opener(badger.Options{})
+func goOn(t *testing.T, dir string, keys *store.Keyring, want *golden) {
+	open := opener(badger.Options{Keys: keys})
 	s := open(t, dir)
 	checkGolden(t, want, storetest.Verify(t, s))
 	maker := storetest.NewRecords(2)
@@ -144,7 +154,7 @@ func writeGolden(t *testing.T, name string) {
 		t.Fatalf("there is a golden store %s already: give the new one another name (%v)", name, err)
 	}
 	dir := t.TempDir()
-	s := opener(badger.Options{OpenSegments: 1})(t, dir)
+	s := opener(badger.Options{OpenSegments: 1, Keys: goldenKeys(t, name)})(t, dir)
 	s.(*badger.Store).StopPacker()
 	maker := storetest.NewRecords(1)
 	for i, day := range goldenDays {
