@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store"
 	"github.com/auditgate/auditgate/store/badger"
 	"github.com/auditgate/auditgate/store/storetest"
 )
@@ -21,7 +22,7 @@ var benchRecords = flag.Int("records", 20_000, "how many records the benchmarks 
 // record takes, closed and compacted as Badger left it.
 func BenchmarkPack(b *testing.B) {
 	dir := b.TempDir()
-	s := openPaused(b, dir)
+	s := openPaused(b, badger.Options{Path: dir})
 	maker := storetest.NewRecords(1)
 	const each = 5000
 	var used time.Duration
@@ -52,7 +53,7 @@ func BenchmarkPack(b *testing.B) {
 
 // BenchmarkRead reads from a store whose records are all packed.
 func BenchmarkRead(b *testing.B) {
-	s := openPaused(b, b.TempDir())
+	s := openPaused(b, badger.Options{Path: b.TempDir()})
 	defer s.Close(context.Background())
 	maker := storetest.NewRecords(1)
 	ids := make([]record.ID, *benchRecords)
@@ -120,9 +121,9 @@ func BenchmarkRead(b *testing.B) {
 }
 
 // openPaused opens a store that packs when it is told to.
-func openPaused(b *testing.B, dir string) *badger.Store {
+func openPaused(b *testing.B, o badger.Options) *badger.Store {
 	b.Helper()
-	s, err := badger.Open(badger.Options{Path: dir})
+	s, err := badger.Open(o)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -160,4 +161,50 @@ func onDisk(b *testing.B, dir string) (total int64) {
 		b.Fatal(err)
 	}
 	return total
+}
+
+// BenchmarkSealing stores and packs the same records plain and sealed, in turns, and
+// reports what a record costs sealed over what it costs plain: of the processor, and of
+// the time until it is stored, with durability os.
+func BenchmarkSealing(b *testing.B) {
+	const each = 5000
+	var used, took [2]time.Duration
+	stores := [2]*badger.Store{
+		openPaused(b, badger.Options{Path: b.TempDir(), Durability: store.OS}),
+		openPaused(b, badger.Options{Path: b.TempDir(), Durability: store.OS, Keys: ring(b, 1)}),
+	}
+	maker, records := storetest.NewRecords(1), make([]*record.Record, each)
+	for n := 0; b.Loop(); n++ {
+		for i := range records {
+			records[i] = maker.Next()
+		}
+		for turn := range stores {
+			which := (turn + n) % 2
+			s := stores[which]
+			began, before := time.Now(), processorTime(b)
+			for _, r := range records {
+				addOne(b, s, r)
+			}
+			if err := s.SealJournal(); err != nil { // all is committed
+				b.Fatal(err)
+			}
+			took[which] += time.Since(began)
+			if err := s.Pack(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			used[which] += processorTime(b) - before
+		}
+	}
+	total := float64(b.N * each)
+	b.ReportMetric(float64(used[1])/float64(used[0]), "cpu-ratio")
+	b.ReportMetric(float64(took[0])/float64(took[1]), "rate-ratio")
+	b.ReportMetric(float64(used[0].Microseconds())/total, "plain-cpu-µs/record")
+	b.ReportMetric(float64(used[1].Microseconds())/total, "sealed-cpu-µs/record")
+	b.ReportMetric(total/took[0].Seconds(), "plain-records/s")
+	b.ReportMetric(total/took[1].Seconds(), "sealed-records/s")
+	for _, s := range stores {
+		if err := s.Close(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
