@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -206,5 +207,24 @@ func BenchmarkNameByOpenStack(b *testing.B) {
 				n.Name(r, naming.Call{})
 			}
 		})
+	}
+}
+
+// docs/openstack.md promises no service that is not known.
+func TestServicesOfThePageAreKnown(t *testing.T) {
+	page, err := os.ReadFile("../../docs/openstack.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "| source | service |\n|---|---|\n")
+	table, _, found := strings.Cut(table, "\n\n")
+	if !found {
+		t.Fatal("docs/openstack.md has no table of services as it was")
+	}
+	known, _ := naming.OpenStackServices()
+	for row := range strings.Lines(table) {
+		if source := strings.Split(row, "`")[1]; !slices.Contains(known, source) {
+			t.Errorf("%s is in docs/openstack.md, known are %q", source, known)
+		}
 	}
 }
