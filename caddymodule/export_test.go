@@ -1,8 +1,13 @@
 package caddymodule
 
 import (
+	"fmt"
 	"log/slog"
+	"strings"
+	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/auditgate/auditgate/auditapi"
 	"github.com/auditgate/auditgate/capture/identity"
@@ -25,6 +30,47 @@ func Lease(dir string) (opened func() error, release func()) {
 func Leased(dir string) bool {
 	_, leased := engines.References(dir)
 	return leased
+}
+
+// engineOf returns the engine of a store in dir, which is leased.
+func engineOf(dir string) *engine {
+	e, release := lease(dir, nil)
+	release()
+	return e
+}
+
+// StoreOf returns the store in dir, which is leased and open.
+func StoreOf(dir string) store.Store { return engineOf(dir).store }
+
+// Retain lets the store in dir keep records for as long as r says, until end.
+func Retain(dir string, r store.Retention) (end func()) { return engineOf(dir).retain(r) }
+
+// Figures are the metrics of the store in dir that have one value, by name and labels.
+func Figures(t *testing.T, dir string) map[string]float64 {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	if err := registerMetrics(registry, dir); err != nil {
+		t.Fatal(err)
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	figures := make(map[string]float64)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			var labels []string
+			for _, l := range m.GetLabel() {
+				labels = append(labels, fmt.Sprintf("%s=%q", l.GetName(), l.GetValue()))
+			}
+			name := f.GetName()
+			if len(labels) > 0 {
+				name += "{" + strings.Join(labels, ",") + "}"
+			}
+			figures[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return figures
 }
 
 // CloseAll is what runs at exit.
