@@ -3,12 +3,17 @@ package e2e_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/auditgate/auditgate/record"
@@ -96,16 +101,61 @@ func gapOf(g *gateway, reason string) *record.Record {
 // breakOffBackup asks for a backup and leaves after its first bytes.
 func (g *gateway) breakOffBackup() {
 	g.t.Helper()
-	admin := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	body := g.beginBackup()
+	_, _ = body.Read(make([]byte, 100))
+	body.Close()
+}
+
+// beginBackup asks for a backup on a connection of its own.
+func (g *gateway) beginBackup() io.ReadCloser {
+	g.t.Helper()
+	admin := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", g.dir+"/admin")
 	}}}
 	res, err := admin.Get("http://localhost/auditgate/backup")
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	_, _ = res.Body.Read(make([]byte, 100))
-	res.Body.Close()
-	admin.CloseIdleConnections()
+	return res.Body
+}
+
+func TestKillInTheMidstOfABackupHarmsNeitherStoreNorReader(t *testing.T) {
+	c := startComponent(t)
+	g := startGateway(t, c.address())
+	noise := make([]byte, 12<<10)
+	for i := range noise {
+		noise[i] = byte(' ' + rand.IntN(64))
+	}
+	for i := range 300 { // more than sockets buffer
+		body, err := json.Marshal(map[string]string{"a": fmt.Sprint(i), "b": string(noise[i:])})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.open(t.Context(), http.MethodPost, "/items", fmt.Sprintf("call-%d", i), bytes.NewReader(body)).Body.Close()
+	}
+	g.recordOf("call-299")
+	before := g.all()
+	backup := g.beginBackup()
+	defer backup.Close()
+	if _, err := io.ReadFull(backup, make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	g.signal(syscall.SIGKILL)
+	rest, err := io.ReadAll(backup)
+	if err == nil {
+		t.Errorf("a backup that was cut off ended in order, after %d bytes more", len(rest))
+	}
+	g.start()
+	after := byID(t, g.all())
+	for _, r := range before {
+		if after[r.EventID.String()] == nil {
+			t.Errorf("record %s is missing after the kill", r.EventID)
+		}
+	}
+	file := filepath.Join(g.dir, "backup.tar")
+	if out, err := g.command("audit", "backup", "--address", "unix/"+g.dir+"/admin", file).CombinedOutput(); err != nil {
+		t.Errorf("the next backup: %v\n%s", err, out)
+	}
 }
 
 // refuseDamaged restores backups that are cut and changed, of which nothing is left.
