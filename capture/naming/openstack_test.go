@@ -166,6 +166,30 @@ func TestOpenStackServicesHaveManyNames(t *testing.T) {
 	}
 }
 
+// VK-30: the words of a cloud's own action log find the calls of servers.
+func TestServersAreFoundByTheWordsOfTheCloud(t *testing.T) {
+	p, _ := openStack(t, "nova")
+	created, acted := 0, 0
+	for _, rule := range p.Rules {
+		m := rule.Matches[0]
+		switch {
+		case m.Method == "POST" && m.Path == "/v2.1/servers":
+			created++
+			if !slices.Contains(rule.Aliases, "create-vm") {
+				t.Errorf("%s has no alias create-vm: %q", rule.Name, rule.Aliases)
+			}
+		case m.Path == "/v2.1/servers/:server/action":
+			acted++
+			if !slices.Contains(rule.Aliases, "vm-action") {
+				t.Errorf("%s {%s} has no alias vm-action: %q", rule.Name, rule.Key, rule.Aliases)
+			}
+		}
+	}
+	if created != 1 || acted < 40 {
+		t.Errorf("%d lines create servers, %d act on them", created, acted)
+	}
+}
+
 // One capture may stand in front of all services.
 func TestAllOfOpenStackFitsOneCapture(t *testing.T) {
 	services, _ := naming.OpenStackServices()
