@@ -287,6 +287,7 @@ func TestDamageIsNeitherSilentNorFatal(t *testing.T) {
 	var table []string
 	for i, d := range []damage{
 		{"a table: a byte of a value flipped", "segments/*/*.sst", at(20_000), false},
+		{"a table: a byte of a value in its midst flipped", "segments/*/*.sst", at(-300_000), false},
 		{"a table: a byte of its index flipped", "segments/*/*.sst", at(-300), false},
 		{"a table: a byte of its footer flipped", "segments/*/*.sst", at(-2), false},
 		{"a table: a byte flipped in the lengths of its first block", "segments/*/*.sst", at(4), false},
