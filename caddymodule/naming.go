@@ -20,7 +20,8 @@ import (
 // `{audit.req.header.<name>}`, `{audit.res.header.<name>}`, `{audit.path.<n>}` for a
 // segment, from 1, `{audit.path.<name>}` for one that `match` names,
 // `{audit.status}`, `{audit.user_id}` and so on for the fields of a record, all as
-// they are recorded, without secrets; and those of Caddy, read when the call
+// they are recorded, without secrets; `{audit.tail.res.header.Location}`, and so on
+// for each of these, for what stands behind its last slash; and those of Caddy, read when the call
 // has been handled. What a body does not have, or was cut off, is nothing.
 type Action struct {
 	// The name of the action, such as `server.create`: at most 128 bytes without

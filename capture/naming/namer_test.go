@@ -157,6 +157,17 @@ func TestPlaceholdersReadPathFormHeadersAndFields(t *testing.T) {
 	}
 }
 
+func TestTailOfAReferenceIsItsID(t *testing.T) {
+	n := mustNew(t, naming.Rule{Name: "x", Objects: []naming.Object{{Type: "x", ID: "{audit.tail.res.json./ref}", Name: "{audit.tail.res.header.Location}"}}})
+	for ref, want := range map[string]string{"https://b:9311/v1/secrets/s1": "s1", "/v1/secrets/s1/": "s1", "s1": "s1", "/": ""} {
+		r := &record.Record{ResponseBody: body(`{"ref":"` + ref + `"}`), ResponseHeaders: record.Headers{{Name: "Location", Value: "/a/b"}}}
+		n.Name(r, naming.Call{})
+		if diff := cmp.Diff(&record.Object{Type: "x", ID: want, Name: "b"}, r.Object); diff != "" {
+			t.Errorf("%s: %s", ref, diff)
+		}
+	}
+}
+
 func TestSuccessIsJudgedByTheAnswer(t *testing.T) {
 	n := mustNew(t, naming.Rule{Name: "x", Success: "{audit.res.json./ok}", Want: "true"})
 	for answer, want := range map[string]record.Success{
@@ -177,6 +188,7 @@ func TestBadRulesSayWhatIsWrong(t *testing.T) {
 	for want, rule := range map[string]naming.Rule{
 		"no name of an action":                {Name: "a b"},
 		"ends in a dot":                       {Name: "server."},
+		"audit.tail.<one of these>":           {Name: "x", Description: "{audit.tail.nothing}"},
 		"begins with /":                       {Name: "x", Matches: match("GET servers")},
 		"`:name` or `*`":                      {Name: "x", Matches: match("GET /a{id}")},
 		`"id" stands there twice`:             {Name: "x", Matches: match("GET /:id/:id")},

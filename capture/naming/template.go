@@ -136,6 +136,16 @@ func (b *builder) placeholder(name string) (func(*call) (string, bool), error) {
 		case part == "form" && request:
 			return func(c *call) (string, bool) { return c.formValue(name) }, nil
 		}
+	case "tail":
+		read, err := b.placeholder("audit." + of)
+		if err != nil {
+			return nil, err
+		}
+		return func(c *call) (string, bool) {
+			text, ok := read(c)
+			text = strings.TrimRight(text, "/")
+			return text[strings.LastIndexByte(text, '/')+1:], ok
+		}, nil
 	case "path":
 		if n, err := strconv.Atoi(of); err == nil && n > 0 {
 			return func(c *call) (string, bool) {
@@ -156,7 +166,7 @@ func (b *builder) placeholder(name string) (func(*call) (string, bool), error) {
 		}
 	}
 	return nil, fmt.Errorf("{%s} is unknown: want {audit.req.json.<pointer>}, {audit.res.json.<pointer>}, {audit.req.form.<name>}, "+
-		"{audit.req.header.<name>}, {audit.res.header.<name>}, {audit.path.<n>}, {audit.path.<name>}, or a field of the record as in {audit.user_id}", name)
+		"{audit.req.header.<name>}, {audit.res.header.<name>}, {audit.path.<n>}, {audit.path.<name>}, {audit.tail.<one of these>}, or a field of the record as in {audit.user_id}", name)
 }
 
 // foreign is a placeholder of the server's, whose value comes with the call.
