@@ -18,7 +18,8 @@ import (
 // Its texts may have placeholders: `{audit.req.json.<pointer>}`,
 // `{audit.res.json.<pointer>}`, `{audit.req.form.<name>}`,
 // `{audit.req.header.<name>}`, `{audit.res.header.<name>}`, `{audit.path.<n>}` for a
-// segment, from 1, `{audit.path.<name>}` for one that `match` names,
+// segment, from 1, `{audit.path.<name>}` for one that `match` names, `{audit.path.*}`
+// for the rest,
 // `{audit.status}`, `{audit.user_id}` and so on for the fields of a record, all as
 // they are recorded, without secrets; `{audit.tail.res.header.Location}`, and so on
 // for each of these, for what stands behind its last slash; and those of Caddy, read when the call

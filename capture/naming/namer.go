@@ -31,7 +31,8 @@ type Rule struct {
 	// [Call]; 0: none.
 	Matcher int
 	// Key must be the name of the first member of the JSON object in the request's
-	// body, as in {"reboot": …}; empty: any body.
+	// body, as in {"reboot": …}; with ? before it that of a parameter in the query, as
+	// in ?bulk-delete; empty: any call.
 	Key string
 	// Aliases are other words for the action.
 	Aliases []string
@@ -158,6 +159,7 @@ func (n *Namer) match(b *builder, m Match, key string, p pattern) error {
 	if method != strings.ToUpper(method) || strings.ContainsAny(method, "/ :") {
 		return fmt.Errorf("match: %q is no method: want one such as GET, or * for any", method)
 	}
+	b.names["*"] = p.rest || b.names["*"]
 	for _, s := range p.segments {
 		b.names[s.name] = s.name != "" || b.names[s.name]
 	}
@@ -202,8 +204,12 @@ type call struct {
 	form   url.Values
 }
 
-// named returns the segment of that name.
+// named returns the segment of that name; that of * is the rest.
 func (c *call) named(name string) (string, bool) {
+	if name == "*" {
+		rest := c.path[min(len(c.names), len(c.path)):]
+		return strings.Join(rest, "/"), len(rest) > 0
+	}
 	for i := range c.names {
 		if c.names[i].name == name && i < len(c.path) {
 			return c.names[i].value(c.path[i]), true
@@ -223,7 +229,7 @@ func (n *Namer) Find(r *record.Record, matched uint64) int {
 }
 
 func (n *Namer) find(r *record.Record, path []string, matched uint64) (best entry, ok bool) {
-	s := search{method: r.Method, body: r.RequestBody.Content}
+	s := search{method: r.Method, query: r.Query, body: r.RequestBody.Content}
 	n.tree.find(&s, path)
 	for _, e := range s.found {
 		if m := n.rules[e.rule].matcher; m != 0 && m&matched == 0 {

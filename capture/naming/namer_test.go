@@ -168,6 +168,20 @@ func TestTailOfAReferenceIsItsID(t *testing.T) {
 	}
 }
 
+func TestRestOfThePathIsRead(t *testing.T) {
+	n := mustNew(t, naming.Rule{Name: "x", Matches: match("GET /a/:b/*"), Objects: []naming.Object{{Type: "x", ID: "{audit.path.*}", Name: "{audit.path.b}"}}})
+	for uri, want := range map[string]string{"/a/b": "", "/a/b/c": "c", "/a/b/c/d%2Fe/f": "c/d/e/f"} {
+		r := &record.Record{Method: "GET", URI: uri}
+		n.Name(r, naming.Call{})
+		if diff := cmp.Diff(&record.Object{Type: "x", ID: want, Name: "b"}, r.Object); diff != "" {
+			t.Errorf("%s: %s", uri, diff)
+		}
+	}
+	if _, err := naming.New([]naming.Rule{{Name: "x", Matches: match("GET /a/:b"), Description: "{audit.path.*}"}}); err == nil {
+		t.Error("a rule without a rest may name it")
+	}
+}
+
 func TestSuccessIsJudgedByTheAnswer(t *testing.T) {
 	n := mustNew(t, naming.Rule{Name: "x", Success: "{audit.res.json./ok}", Want: "true"})
 	for answer, want := range map[string]record.Success{

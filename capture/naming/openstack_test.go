@@ -38,7 +38,9 @@ func TestEachLineOfOpenStackNamesItsCalls(t *testing.T) {
 				for _, m := range rule.Matches {
 					matches++
 					r := &record.Record{Method: m.Method, URI: callOf(m.Path)}
-					if rule.Key != "" {
+					if strings.HasPrefix(rule.Key, "?") {
+						r.Query = "x=1&" + rule.Key[1:] + "=y"
+					} else if rule.Key != "" {
 						r.RequestBody = body(`{"` + rule.Key + `": {}}`)
 					}
 					if got := n.Find(r, 0); got < 0 || got != i && p.Rules[got].Name != rule.Name {

@@ -138,7 +138,7 @@ type edge struct {
 type entry struct {
 	rule, rank int
 	method     string // "" for any
-	key        string // the name of the first member of the body, "" for any body
+	key        string // see Rule.Key
 	names      []segment
 }
 
@@ -177,6 +177,7 @@ func (n *node) next(s segment) *node {
 // search is a look through the tree for one call.
 type search struct {
 	method string
+	query  string
 	body   []byte // of the request
 	key    string // its first member, once somebody asks
 	peeked bool
@@ -187,11 +188,25 @@ type search struct {
 func (s *search) take(entries []entry) {
 	for i := range entries {
 		e := &entries[i]
-		if e.method != "" && e.method != s.method || e.key != "" && e.key != s.first() {
+		if e.method != "" && e.method != s.method || e.key != "" && !s.has(e.key) {
 			continue
 		}
 		s.found = append(s.found, *e)
 	}
+}
+
+// has reports whether the call has what a rule's key says.
+func (s *search) has(key string) bool {
+	parameter, of := strings.CutPrefix(key, "?")
+	if !of {
+		return key == s.first()
+	}
+	for pair := range strings.SplitSeq(s.query, "&") {
+		if name, _, _ := strings.Cut(pair, "="); name == parameter {
+			return true
+		}
+	}
+	return false
 }
 
 // first returns the name of the first member of the body.

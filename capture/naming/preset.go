@@ -177,7 +177,7 @@ func (r *presetReader) action(words []string) error {
 		if !slices.Contains(options, option) {
 			return fmt.Errorf("%s: %q is not known here: want one of %q", rule.Name, option, options)
 		}
-		n := 1
+		n := min(2, len(rest)) // what follows an option is its own, even where it is called as one: `object object`
 		for n < len(rest) && !slices.Contains(options, rest[n]) {
 			n++
 		}
