@@ -13,8 +13,8 @@ import (
 // A directory is one entry that has of each block of a group what its head says of it
 // as a whole. Heads stand among what they are heads of, each in a place of its own on
 // the disk; directories stand together, before all blocks. So a segment is opened by a
-// few reads. They are copies: where one cannot be read, or where all do not tell of as
-// many records as there must be, the heads are asked.
+// few reads. They are copies: where one cannot be read, where all do not tell of as many
+// records as there must be, or where some blocks never had one, the heads are asked.
 const directoryPrefix = 'a'
 
 // The fields of a directory: a message for each block, which has the fields of a head

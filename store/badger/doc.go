@@ -90,7 +90,8 @@
 //	'a' | ^id of the newest record of its first block (16) | its lowest sequence (8)
 //
 // It has a copy of what the heads say of their blocks, and comes after them; see
-// directory.go. Where some are missing the heads are asked.
+// directory.go. They are believed where "directories" in segment.json says that no
+// block is without; else the heads are asked.
 //
 // Where there is a key the value of each entry is sealed ([store.Sealer]): for the
 // place "segment", a line end and the directory's name, about the entry's key; Badger's

@@ -331,7 +331,10 @@ func CompareDirectories(path string) (records int, err error) {
 // RemoveDirectories leaves what stores had before there were directories. Nobody may
 // have the store open.
 func RemoveDirectories(path string) (removed int, err error) {
-	err = eachDatabase(path, func(_ *segment, d *database) error {
+	err = eachDatabase(path, func(seg *segment, d *database) error {
+		if err := seg.update(func(m *manifest) { m.Directories = false }); err != nil {
+			return err
+		}
 		return d.Update(func(txn *dgraph.Txn) error {
 			it := txn.NewIterator(dgraph.IteratorOptions{Prefix: []byte{directoryPrefix}})
 			defer it.Close()
@@ -345,6 +348,14 @@ func RemoveDirectories(path string) (removed int, err error) {
 		})
 	})
 	return removed, err
+}
+
+// ForgetCounts leaves of the manifests what a crash leaves before the first block of a
+// file was counted. Nobody may have the store open.
+func ForgetCounts(path string) error {
+	return eachDatabase(path, func(seg *segment, _ *database) error {
+		return seg.update(func(m *manifest) { m.Count, m.Digest = 0, "" })
+	})
 }
 
 func eachDatabase(path string, do func(*segment, *database) error) error {

@@ -33,6 +33,9 @@ type manifest struct {
 	// not named nothing is known; and of none where entries are sealed, since this
 	// file is not.
 	Values map[string][]string `json:"values,omitempty"`
+	// Directories says that whatever was packed into the segment has some, from its
+	// first block on. It is never so where blocks came from elsewhere.
+	Directories bool `json:"directories,omitempty"`
 
 	unknown bool // the file could not be read: what the segment holds is found when it is opened
 }

@@ -171,7 +171,7 @@ func (s *segment) open(log func(string, error)) (lost int, err error) {
 	var blocks []block
 	var unread int
 	listed := false
-	if !probed { // what is in doubt is looked at whole
+	if bound.Directories && !probed { // what is in doubt is looked at whole
 		blocks, listed = d.readDirectories(bound.Count)
 	}
 	if !listed {

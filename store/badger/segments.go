@@ -125,10 +125,12 @@ func (s *segments) make(day time.Time, class record.Class, bound *manifest) (*se
 	}
 	seg := &segment{dir: filepath.Join(s.dir, name), keys: s.keys}
 	seg.bound.Store(new(manifest))
-	if err := disk.Mkdir(seg.dir); err != nil && !errors.Is(err, os.ErrExist) {
+	err := disk.Mkdir(seg.dir)
+	if err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, fmt.Errorf("making segment: %w", err)
 	}
-	if err := seg.update(func(m *manifest) { m.seal(s.keys.ID()); m.widen(bound) }); err != nil {
+	empty := err == nil
+	if err := seg.update(func(m *manifest) { m.seal(s.keys.ID()); m.widen(bound); m.Directories = empty }); err != nil {
 		return nil, err
 	}
 	if err := disk.SyncDir(s.dir); err != nil {
