@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,24 +54,27 @@ const maxTokens = 4
 // Authorization headers with the scheme Bearer, then those of X-Auth-Token.
 // X-Subject-Token is none of them: it is what a call is about.
 func TokensOf(h http.Header) (tokens []string) {
-	add := func(token string) {
+	add := func(to []string, token string) []string {
 		token = strings.TrimSpace(token)
-		for _, known := range tokens {
-			if known == token {
-				return
-			}
+		if token == "" || len(to) == maxTokens || slices.Contains(to, token) {
+			return to
 		}
-		if token != "" && len(tokens) < maxTokens {
-			tokens = append(tokens, token)
-		}
+		return append(to, token)
 	}
 	for _, value := range h["Authorization"] {
 		if scheme, token, ok := strings.Cut(strings.TrimSpace(value), " "); ok && strings.EqualFold(scheme, "Bearer") {
-			add(token)
+			tokens = add(tokens, token)
 		}
 	}
+	var others []string
 	for _, value := range h["X-Auth-Token"] {
-		add(value)
+		others = add(others, value)
+	}
+	// What one header has too many of does not push out the other's: a component goes
+	// by one of them alone.
+	tokens = tokens[:min(len(tokens), maxTokens-min(len(others), maxTokens/2))]
+	for _, token := range others {
+		tokens = add(tokens, token)
 	}
 	return tokens
 }

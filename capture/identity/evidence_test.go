@@ -29,6 +29,8 @@ func TestTokensAreThoseOfTheCaller(t *testing.T) {
 		"two":                       {http.Header{"Authorization": {"Bearer a"}, "X-Auth-Token": {"b"}}, []string{"a", "b"}},
 		"empty":                     {http.Header{"Authorization": {"Bearer "}, "X-Auth-Token": {" "}}, nil},
 		"more than anybody sends":   {http.Header{"X-Auth-Token": {"a", "b", "c", "d", "e"}}, []string{"a", "b", "c", "d"}},
+		"junk before the other":     {http.Header{"Authorization": {"Bearer a", "Bearer b", "Bearer c", "Bearer d"}, "X-Auth-Token": {"e"}}, []string{"a", "b", "c", "e"}},
+		"junk in both":              {http.Header{"Authorization": {"Bearer a", "Bearer b", "Bearer c"}, "X-Auth-Token": {"d", "e", "f"}}, []string{"a", "b", "d", "e"}},
 		"a scheme and two tokens":   {http.Header{"Authorization": {"Bearer a", "Bearer b"}}, []string{"a", "b"}},
 		"a token among other words": {http.Header{"Authorization": {"Basic x", "Bearer b"}}, []string{"b"}},
 	} {

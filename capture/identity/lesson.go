@@ -131,28 +131,47 @@ func (l *lesson) fits(method, path string) bool {
 	if l.method != "*" && l.method != method || !strings.HasPrefix(path, "/") {
 		return false
 	}
-	rest, more := path[1:], true
-	for i, want := range l.path {
-		if want == "*" && i == len(l.path)-1 {
-			return more
+	if l.leads(segments(path)) {
+		return true
+	}
+	if plain, err := url.PathUnescape(path); err == nil && plain != path { // a coded slash is one, to some servers
+		return l.leads(segments(plain))
+	}
+	return false
+}
+
+// segments takes a path apart as servers do that clean it: empty segments and dots
+// count for nothing, and two dots take one back.
+func segments(path string) (list []string) {
+	for part := range strings.SplitSeq(path, "/") {
+		plain, err := url.PathUnescape(part)
+		if err != nil {
+			plain = part
 		}
-		if !more {
-			return false
-		}
-		var segment string
-		segment, rest, more = strings.Cut(rest, "/")
-		switch {
-		case want == "*", strings.HasPrefix(want, ":"):
-			if segment == "" {
-				return false
-			}
-		case segment != want:
-			if plain, err := url.PathUnescape(segment); err != nil || plain != want {
-				return false
-			}
+		switch plain {
+		case "", ".":
+		case "..":
+			list = list[:max(0, len(list)-1)]
+		default:
+			list = append(list, plain)
 		}
 	}
-	return !more
+	return list
+}
+
+// leads reports whether the lesson is about a path with these segments.
+func (l *lesson) leads(path []string) bool {
+	for i, want := range l.path {
+		switch {
+		case want == "*" && i == len(l.path)-1:
+			return len(path) >= i
+		case want == "" && len(l.path) == 1: // the root
+			return len(path) == 0
+		case i >= len(path) || want != path[i] && want != "*" && !strings.HasPrefix(want, ":"):
+			return false
+		}
+	}
+	return len(path) == len(l.path)
 }
 
 // Passed is a call that has passed, as lessons read it.

@@ -3,6 +3,7 @@ package identity
 import (
 	"encoding/json"
 	"fmt"
+	"mime"
 	"net/url"
 	"slices"
 	"strconv"
@@ -86,10 +87,17 @@ func (p *place) each(c *Passed) []string {
 	case responseHeader:
 		return wholeHeaders(c.ResponseHeaders, p.name)
 	case requestJSON:
-		return find(c.RequestBody, p.pointer)
+		return findOnce(c.RequestBody, p.pointer)
 	case responseJSON:
 		return find(c.ResponseBody, p.pointer)
 	case requestForm:
+		kinds := wholeHeaders(c.RequestHeaders, "Content-Type")
+		if len(kinds) != 1 {
+			return nil
+		}
+		if kind, _, err := mime.ParseMediaType(kinds[0]); err != nil || kind != "application/x-www-form-urlencoded" {
+			return nil
+		}
 		if fields, err := url.ParseQuery(string(c.RequestBody)); err == nil {
 			return fields[p.name]
 		}
@@ -106,11 +114,22 @@ func find(document []byte, pointer []string) []string {
 	return w.found
 }
 
+// findOnce is find in what a client sent: where a name on the way stands twice, of which
+// one server takes the first and the next the last, it finds nothing.
+func findOnce(document []byte, pointer []string) []string {
+	w := walker{scanner: scanner{data: document}, every: true, once: true}
+	if w.find(pointer); w.twice {
+		return nil
+	}
+	return w.found
+}
+
 // walker is a scanner on its way to a pointer.
 type walker struct {
 	scanner
-	found []string
-	every bool // one value is not all
+	found       []string
+	every       bool // one value is not all
+	once, twice bool // a name that stands twice matters, and did
 }
 
 // find walks to the pointer. It reports false where there is no going on, or no need.
@@ -126,7 +145,12 @@ func (w *walker) find(pointer []string) bool {
 			if !ok || !w.skip(':') {
 				return false
 			}
-			if !there && nameIs(name, pointer[0]) {
+			is := (w.once || !there) && nameIs(name, pointer[0])
+			if is && there {
+				w.twice = true
+				return false
+			}
+			if is {
 				there = true
 				ok = w.find(pointer[1:])
 			} else {
