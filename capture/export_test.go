@@ -8,3 +8,6 @@ func (p *Pipeline) Overdue() (announce func()) {
 	x := p.live.oldest(time.Now().Add(time.Hour))
 	return func() { p.announce(new(worker), x) }
 }
+
+// Judged is what a rule's text may have of one of the server's placeholders.
+var Judged = judged

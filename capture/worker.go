@@ -73,16 +73,43 @@ func name(r *record.Record, rules *Rules, facts Facts, redactor *redact.Redactor
 		if i == len(names) {
 			break // the rules are those of another capture
 		}
-		if header, ok := strings.CutPrefix(names[i], "http.request.header."); ok {
-			one := record.Headers{{Name: header, Value: value}}
-			_ = redactor.Headers(one, "", nil)
-			value = one[0].Value
-		} else if value != "" {
-			value, _ = redactor.URL(value, "", nil)
-		}
-		known.Values = append(known.Values, value)
+		known.Values = append(known.Values, judged(redactor, names[i], value))
 	}
 	rules.Namer.Name(r, known)
+}
+
+// judged is the value of one of the server's placeholders without what is secret in it,
+// as its name says: a header is judged as one, a cookie is secret, and anything else is
+// judged like a parameter that has the last part of the name, and then as a URL.
+func judged(redactor *redact.Redactor, name, value string) string {
+	if value == "" {
+		return ""
+	}
+	for _, prefix := range []string{"http.request.header.", "http.response.header.", "http.reverse_proxy.header."} {
+		if header, ok := strings.CutPrefix(name, prefix); ok {
+			one := record.Headers{{Name: header, Value: value}}
+			_ = redactor.Headers(one, "", nil)
+			return one[0].Value
+		}
+	}
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	switch {
+	case strings.HasPrefix(name, "http.request.cookie."):
+		return redactor.Value([]byte(value))
+	case last == "query":
+		value, _ = redactor.Query(value, nil)
+		return value
+	}
+	pair := url.QueryEscape(last) + "="
+	plain := pair + url.QueryEscape(value)
+	if hidden, _ := redactor.Query(plain, nil); hidden != plain {
+		if text, err := url.QueryUnescape(strings.TrimPrefix(hidden, pair)); err == nil {
+			return text
+		}
+		return redactor.Value([]byte(value))
+	}
+	value, _ = redactor.URL(value, "", nil)
+	return value
 }
 
 // describe puts into the worker's record what is known of an exchange but for
