@@ -370,3 +370,28 @@ func eachDatabase(path string, do func(*segment, *database) error) error {
 	}
 	return segments.close(context.Background())
 }
+
+// DamageBodies changes a byte of every sub-block of bodies. Nobody may have the store
+// open.
+func DamageBodies(path string) error {
+	return eachDatabase(path, func(_ *segment, d *database) error {
+		return d.Update(func(txn *dgraph.Txn) error {
+			it := txn.NewIterator(dgraph.IteratorOptions{Prefix: []byte{blockPrefix}})
+			defer it.Close()
+			for it.Rewind(); it.Valid(); it.Next() {
+				if _, _, kind, _ := parseKey(it.Item().Key()); kind != kindBodies {
+					continue
+				}
+				value, err := it.Item().ValueCopy(nil)
+				if err != nil {
+					return err
+				}
+				value[len(value)/2] ^= 0xff
+				if err := txn.Set(it.Item().KeyCopy(nil), value); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}

@@ -15,7 +15,15 @@ func (s *Store) Get(ctx context.Context, id record.ID) (*record.Record, error) {
 	}
 	// The journal before the segments: a row may move meanwhile.
 	if row, ok := s.journal.View().Find(id); ok {
-		return row.Record(true)
+		r, err := row.Record(true)
+		if errors.Is(err, store.ErrCorrupt) && !s.segments.isClosed() {
+			if bare, unread := row.Record(false); unread == nil {
+				s.tellBodies(id, err)
+				withhold(bare)
+				return bare, nil
+			}
+		}
+		return r, err
 	}
 	return s.findPacked(ctx, id)
 }
@@ -61,7 +69,7 @@ func (s *Store) getPacked(seg *segment, id record.ID) (*record.Record, error) {
 			continue
 		}
 		b := &blockSource{blockReader: blockReader{segments: s.segments, segment: seg, block: blocks[i]}}
-		r, err := b.get(id)
+		r, err := b.get(id, s.passBodies)
 		if err != nil {
 			s.passBlock(&b.blockReader, err)
 		}
@@ -72,8 +80,9 @@ func (s *Store) getPacked(seg *segment, id record.ID) (*record.Record, error) {
 	return nil, nil
 }
 
-// get returns a record of the block with its bodies; nil where it is not there.
-func (b *blockSource) get(id record.ID) (*record.Record, error) {
+// get returns a record of the block with its bodies, or without those that pass lets it
+// go without; nil where it is not there.
+func (b *blockSource) get(id record.ID, pass func(*row, *record.Record, error) bool) (*record.Record, error) {
 	if err := b.open(); err != nil {
 		return nil, err
 	}
@@ -93,7 +102,7 @@ func (b *blockSource) get(id record.ID) (*record.Record, error) {
 		if err := w.decode(r); err != nil {
 			return nil, err
 		}
-		if err := w.readBodies(r); err != nil {
+		if err := w.readBodies(r); err != nil && !pass(w, r, err) {
 			return nil, err
 		}
 		return r, nil
