@@ -3,9 +3,11 @@ package store_test
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -459,6 +461,9 @@ func TestLaterVersionIsRefused(t *testing.T) {
 		}
 		for _, at := range versions {
 			data[at] = 99
+		}
+		if file == "calls" { // as a later version would write it, and not as damage
+			binary.NativeEndian.PutUint32(data[48:], crc32.Checksum(data[:48], crc32.MakeTable(crc32.Castagnoli)))
 		}
 		write(t, filepath.Join(later, file), data)
 		if _, err := store.OpenJournal(later, store.JournalOptions{}); err == nil || !strings.Contains(err.Error(), "version") {
