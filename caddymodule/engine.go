@@ -45,10 +45,12 @@ type engine struct {
 	full   chan struct{}
 	why    error
 
-	// mu guards early, which is nil once the store is open.
-	mu    sync.Mutex
-	early map[string]*earlyCalls // by source
-	ready atomic.Bool
+	// mu guards early, which is nil once the store is open, and abandoned: closing did
+	// not wait for that any longer.
+	mu        sync.Mutex
+	early     map[string]*earlyCalls // by source
+	ready     atomic.Bool
+	abandoned bool
 
 	retaining sync.Mutex // guards retained, and store until it is open
 	retained  []*store.Retention
@@ -122,11 +124,6 @@ func startEngine(key, options string, memory int64, log *slog.Logger, open func(
 			e.turn.Unlock()
 			return
 		}
-		e.retaining.Lock()
-		if e.store = s; len(e.retained) > 0 { // while the disk was full
-			s.SetRetention(*e.retained[len(e.retained)-1])
-		}
-		e.retaining.Unlock()
 		for source, calls := range e.early {
 			counter := s.Counter(source)
 			for range calls.begun {
@@ -139,11 +136,26 @@ func startEngine(key, options string, memory int64, log *slog.Logger, open func(
 			}
 		}
 		e.early = nil
+		if e.abandoned { // nobody else closes it, and the next engine waits for its turn
+			ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+			defer cancel()
+			e.err = errors.Join(errAbandoned, s.Close(ctx))
+			e.turn.Unlock()
+			return
+		}
+		e.retaining.Lock()
+		if e.store = s; len(e.retained) > 0 { // while the disk was full
+			s.SetRetention(*e.retained[len(e.retained)-1])
+		}
+		e.retaining.Unlock()
 		e.ready.Store(true)
 		go e.tellOldest() // ends when closing begins
 	}()
 	return e
 }
+
+// errAbandoned says that a store was closed as soon as it was open.
+var errAbandoned = errors.New("the store was opened too late: its engine was closed before")
 
 // openAgain is how long a store is left alone that a full disk keeps from being opened.
 const openAgain = time.Second
@@ -265,8 +277,12 @@ func (e *engine) close(ctx context.Context) {
 		case <-e.opened:
 		case <-ctx.Done():
 		}
-		switch _, opening := e.current(); {
-		case e.ready.Load():
+		_, opening := e.current()
+		e.mu.Lock()
+		e.abandoned = !e.ready.Load()
+		e.mu.Unlock()
+		switch {
+		case !e.abandoned:
 			err = errors.Join(err, e.pipeline.Book().Close(making), e.store.Close(ctx))
 			e.turn.Unlock()
 		default:
