@@ -335,6 +335,9 @@ func digestByHand(entries []badger.Entry) string {
 		content.Reset()
 	}
 	for _, e := range entries {
+		if len(e.Key) == 25 { // a directory
+			continue
+		}
 		if e.Key[25] == 0 {
 			end()
 			head = e

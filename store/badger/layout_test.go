@@ -235,6 +235,7 @@ func TestLayoutIsFormat1(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string][]string{
 		"2025-11-25.writes": {
+			"61" + "fe654321ffff8fff7ffffffffffffffe" + "0000000000000001",
 			"62" + "fe654321ffff8fff7ffffffffffffffe" + "0000000000000001" + "0000000000",
 			"62" + "fe654321ffff8fff7ffffffffffffffe" + "0000000000000001" + "0100000000",
 			"62" + "fe654321ffff8fff7ffffffffffffffe" + "0000000000000001" + "0200000000",
@@ -246,6 +247,7 @@ func TestLayoutIsFormat1(t *testing.T) {
 			"62" + "fe654321ffff8fff7ffffffffffffffe" + "0000000000000001" + "0400000000",
 		},
 		"2025-11-25.reads": {
+			"61" + "fe654321fffe8fff7ffffffffffffffd" + "0000000000000002",
 			"62" + "fe654321fffe8fff7ffffffffffffffd" + "0000000000000002" + "0000000000",
 			"62" + "fe654321fffe8fff7ffffffffffffffd" + "0000000000000002" + "0100000000",
 			"62" + "fe654321fffe8fff7ffffffffffffffd" + "0000000000000002" + "0200000000",
@@ -257,6 +259,7 @@ func TestLayoutIsFormat1(t *testing.T) {
 			"62" + "fe654321fffe8fff7ffffffffffffffd" + "0000000000000002" + "0400000000",
 		},
 		"2025-11-25.control": {
+			"61" + "fe65432fffff8fff7ffffffffffffffc" + "0000000000000003",
 			"62" + "fe65432fffff8fff7ffffffffffffffc" + "0000000000000003" + "0000000000",
 			"62" + "fe65432fffff8fff7ffffffffffffffc" + "0000000000000003" + "0100000000",
 			"62" + "fe65432fffff8fff7ffffffffffffffc" + "0000000000000003" + "0300000000",
@@ -274,7 +277,7 @@ func TestLayoutIsFormat1(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `{"oldest":"019abcd0-0000-7000-8000-000000000003","newest":"019abcd0-0000-7000-8000-000000000003","first":3,"last":3,"count":1,"gaps_until":"2025-11-25T21:14:16.96Z","digest":"…",` +
-		`"values":{"action":["\u0000"],"method":[""],"project":[""],"source":["nova"],"status":["0"],"success":["unknown"]},"crc32c":"…"}`
+		`"values":{"action":["\u0000"],"method":[""],"project":[""],"source":["nova"],"status":["0"],"success":["unknown"]},"directories":true,"crc32c":"…"}`
 	manifest = regexp.MustCompile(`"[0-9a-f]{8}"}`).ReplaceAll(manifest, []byte(`"…"}`))
 	manifest = regexp.MustCompile("[0-9a-f]{64}").ReplaceAll(manifest, []byte("…")) // node and boot are in it
 	if diff := cmp.Diff(want+"\n", string(manifest)); diff != "" {
