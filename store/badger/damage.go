@@ -219,18 +219,21 @@ func (s *segment) gap(count int, found ...any) *record.Record {
 	return store.DamageGap(start, end, g, append(found, m.First, m.Last, count)...)
 }
 
-// passBodies reports whether a reader goes on with a record whose bodies cannot be
-// read, and says so in it. What is missing is told.
-func (s *Store) passBodies(row *row, r *record.Record, err error) bool {
+// readBodies adds the contents of the bodies to the record of a row. Where damage is
+// why they cannot be read it says so in the record, and tells what is missing.
+func (s *Store) readBodies(w *row, r *record.Record) error {
+	err := w.readBodies(r)
 	switch {
-	case row.block != nil && s.passBlock(&row.block.blockReader, err):
-	case row.block == nil && errors.Is(err, store.ErrCorrupt) && !s.segments.isClosed():
-		s.tellBodies(row.id, err)
+	case err == nil:
+		return nil
+	case w.block != nil && s.passBlock(&w.block.blockReader, err):
+	case w.block == nil && errors.Is(err, store.ErrCorrupt) && !s.segments.isClosed():
+		s.tellBodies(w.id, err)
 	default:
-		return false
+		return err
 	}
 	withhold(r)
-	return true
+	return nil
 }
 
 // tellBodies tells that the bodies of a record in the journal are lost.

@@ -14,16 +14,9 @@ func (s *Store) Get(ctx context.Context, id record.ID) (*record.Record, error) {
 		return nil, store.ErrClosed
 	}
 	// The journal before the segments: a row may move meanwhile.
-	if row, ok := s.journal.View().Find(id); ok {
-		r, err := row.Record(true)
-		if errors.Is(err, store.ErrCorrupt) && !s.segments.isClosed() {
-			if bare, unread := row.Record(false); unread == nil {
-				s.tellBodies(id, err)
-				withhold(bare)
-				return bare, nil
-			}
-		}
-		return r, err
+	if r, ok := s.journal.View().Find(id); ok {
+		w := journalRow(r)
+		return s.whole(&w)
 	}
 	return s.findPacked(ctx, id)
 }
@@ -69,7 +62,11 @@ func (s *Store) getPacked(seg *segment, id record.ID) (*record.Record, error) {
 			continue
 		}
 		b := &blockSource{blockReader: blockReader{segments: s.segments, segment: seg, block: blocks[i]}}
-		r, err := b.get(id, s.passBodies)
+		var r *record.Record
+		w, err := b.row(id)
+		if w != nil {
+			r, err = s.whole(w)
+		}
 		if err != nil {
 			s.passBlock(&b.blockReader, err)
 		}
@@ -80,9 +77,8 @@ func (s *Store) getPacked(seg *segment, id record.ID) (*record.Record, error) {
 	return nil, nil
 }
 
-// get returns a record of the block with its bodies, or without those that pass lets it
-// go without; nil where it is not there.
-func (b *blockSource) get(id record.ID, pass func(*row, *record.Record, error) bool) (*record.Record, error) {
+// row returns the row of a record of the block; nil where it is not there.
+func (b *blockSource) row(id record.ID) (*row, error) {
 	if err := b.open(); err != nil {
 		return nil, err
 	}
@@ -94,18 +90,21 @@ func (b *blockSource) get(id record.ID, pass func(*row, *record.Record, error) b
 		if err != nil {
 			return nil, b.wrap(err)
 		}
-		if p.id != id {
-			continue
+		if p.id == id {
+			return &row{id: p.id, sequence: p.sequence, meta: p.meta, block: b, bodies: p.bodies}, nil
 		}
-		r := new(record.Record)
-		w := &row{id: p.id, sequence: p.sequence, meta: p.meta, block: b, bodies: p.bodies}
-		if err := w.decode(r); err != nil {
-			return nil, err
-		}
-		if err := w.readBodies(r); err != nil && !pass(w, r, err) {
-			return nil, err
-		}
-		return r, nil
 	}
 	return nil, nil
+}
+
+// whole returns the record of a row with its bodies, or saying that they are lost.
+func (s *Store) whole(w *row) (*record.Record, error) {
+	r := new(record.Record)
+	if err := w.decode(r); err != nil {
+		return nil, err
+	}
+	if err := s.readBodies(w, r); err != nil {
+		return nil, err
+	}
+	return r, nil
 }

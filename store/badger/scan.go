@@ -92,10 +92,10 @@ func (s *Store) scan(ctx context.Context, q record.Query, yield func(*record.Rec
 			continue
 		}
 		if q.Bodies || len(q.Words) > 0 {
-			switch err := row.readBodies(r); {
+			switch err := s.readBodies(row, r); {
 			case errors.Is(err, errDropped):
 				continue
-			case err != nil && !s.passBodies(row, r, err):
+			case err != nil:
 				return err
 			}
 			if row.block == nil {
@@ -158,6 +158,10 @@ type row struct {
 	journal  store.Row // where block is nil
 	block    *blockSource
 	bodies   place
+}
+
+func journalRow(r store.Row) row {
+	return row{id: r.ID, sequence: r.Sequence, meta: r.Meta, journal: r}
 }
 
 // decode sets r to the row, without the contents of its bodies.

@@ -39,7 +39,7 @@ func (s *journalSource) advance(c *scan) bool {
 			return false
 		}
 		if c.wants(r.ID, r.Sequence, r.Meta) {
-			s.ahead = row{id: r.ID, sequence: r.Sequence, meta: r.Meta, journal: r}
+			s.ahead = journalRow(r)
 			return true
 		}
 		c.looked++
