@@ -79,37 +79,27 @@ func name(r *record.Record, rules *Rules, facts Facts, redactor *redact.Redactor
 }
 
 // judged is the value of one of the server's placeholders without what is secret in it,
-// as its name says: a header is judged as one, a cookie is secret, and anything else is
-// judged like a parameter that has the last part of the name, and then as a URL.
+// as its name says: a header is judged as one, a cookie as the header that has it, and
+// anything else as a field that is called like the last part of the name.
 func judged(redactor *redact.Redactor, name, value string) string {
 	if value == "" {
 		return ""
 	}
+	header := ""
+	if strings.HasPrefix(name, "http.request.cookie.") {
+		header = "Cookie"
+	}
 	for _, prefix := range []string{"http.request.header.", "http.response.header.", "http.reverse_proxy.header."} {
-		if header, ok := strings.CutPrefix(name, prefix); ok {
-			one := record.Headers{{Name: header, Value: value}}
-			_ = redactor.Headers(one, "", nil)
-			return one[0].Value
+		if rest, ok := strings.CutPrefix(name, prefix); ok {
+			header = rest
 		}
 	}
-	last := name[strings.LastIndexByte(name, '.')+1:]
-	switch {
-	case strings.HasPrefix(name, "http.request.cookie."):
-		return redactor.Value([]byte(value))
-	case last == "query":
-		value, _ = redactor.Query(value, nil)
-		return value
+	if header == "" {
+		return redactor.Field(name[strings.LastIndexByte(name, '.')+1:], value)
 	}
-	pair := url.QueryEscape(last) + "="
-	plain := pair + url.QueryEscape(value)
-	if hidden, _ := redactor.Query(plain, nil); hidden != plain {
-		if text, err := url.QueryUnescape(strings.TrimPrefix(hidden, pair)); err == nil {
-			return text
-		}
-		return redactor.Value([]byte(value))
-	}
-	value, _ = redactor.URL(value, "", nil)
-	return value
+	one := record.Headers{{Name: header, Value: value}}
+	_ = redactor.Headers(one, "", nil)
+	return one[0].Value
 }
 
 // describe puts into the worker's record what is known of an exchange but for

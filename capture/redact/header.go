@@ -24,6 +24,17 @@ func (r *Redactor) Headers(h record.Headers, side string, redacted []string) []s
 	return j.end()
 }
 
+// Field returns the value of a field of that name without its secrets: what stands for
+// all of it where the name is that of one, else what is left of the line.
+func (r *Redactor) Field(name, value string) string {
+	j := r.start("", "", nil)
+	defer j.end()
+	if r.names.field([]byte(name)) {
+		return j.credentials(&record.Field{Name: name, Value: value})
+	}
+	return j.line(value)
+}
+
 // Query returns a query, without its question mark, free of secrets. The names
 // of their places, as "query:token", are appended to redacted.
 func (r *Redactor) Query(raw string, redacted []string) (string, []string) {
