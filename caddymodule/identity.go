@@ -210,14 +210,20 @@ func (i *Introspect) method(ctx caddy.Context) (identity.Method, error) {
 	return identity.NewIntrospection(c).Who, nil
 }
 
+// tried are the methods as they are tried: those of [identity.Default] where nothing is
+// said.
+func (i *Identity) tried() []Method {
+	if i == nil || len(i.Methods) == 0 {
+		return []Method{{Method: "caddy"}, {Method: "mtls"}, {Method: "learned"}, {Method: "claims"}}
+	}
+	return i.Methods
+}
+
 // methods makes the methods ready. What they hold on to until the configuration
 // ends goes to held.
 func (i *Identity) methods(ctx caddy.Context, held *held) (identity.Methods, error) {
-	if i == nil || len(i.Methods) == 0 {
-		return identity.Default(), nil
-	}
 	var all identity.Methods
-	for _, m := range i.Methods {
+	for _, m := range i.tried() {
 		switch m.Method {
 		case "jwt":
 			v, err := m.JWT.verifier(ctx, held)
@@ -248,11 +254,7 @@ func (i *Identity) methods(ctx caddy.Context, held *held) (identity.Methods, err
 
 // order says in words how it is found out who made a call.
 func (i *Identity) order() (all []string) {
-	methods := []Method{{Method: "caddy"}, {Method: "mtls"}, {Method: "learned"}, {Method: "claims"}}
-	if i != nil && len(i.Methods) > 0 {
-		methods = i.Methods
-	}
-	for _, m := range methods {
+	for _, m := range i.tried() {
 		text := m.Method
 		switch text {
 		case "jwt":
