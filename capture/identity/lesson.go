@@ -107,15 +107,10 @@ func (l *Lesson) ready() (ready lesson, err error) {
 
 // Reads returns which bodies of a call are read by some lesson.
 func (l *Lessons) Reads(method, path string) (request, response bool) {
-	if l == nil {
-		return false, false
-	}
-	for i := range l.all {
-		if l.all[i].fits(method, path) {
-			for _, f := range l.all[i].fields {
-				request = request || f.from == requestJSON || f.from == requestForm
-				response = response || f.from == responseJSON
-			}
+	for _, lesson := range l.about(method, path) {
+		for _, f := range lesson.fields {
+			request = request || f.from == requestJSON || f.from == requestForm
+			response = response || f.from == responseJSON
 		}
 	}
 	return request, response
@@ -123,37 +118,59 @@ func (l *Lessons) Reads(method, path string) (request, response bool) {
 
 // Fit reports whether some lesson is about a call.
 func (l *Lessons) Fit(method, path string) bool {
-	return l != nil && slices.ContainsFunc(l.all, func(l lesson) bool { return l.fits(method, path) })
+	return len(l.about(method, path)) > 0
 }
 
-// fits reports whether a call, its path as the client sent it, is of the kind.
-func (l *lesson) fits(method, path string) bool {
-	if l.method != "*" && l.method != method || !strings.HasPrefix(path, "/") {
-		return false
+// about returns the lessons that are about a call, its path as the client sent it.
+func (l *Lessons) about(method, path string) (some []*lesson) {
+	if l == nil {
+		return nil
 	}
-	if l.leads(segments(path)) {
-		return true
-	}
-	if plain, err := url.PathUnescape(path); err == nil && plain != path { // a coded slash is one, to some servers
-		return l.leads(segments(plain))
-	}
-	return false
-}
-
-// segments takes a path apart as servers do that clean it: empty segments and dots
-// count for nothing, and two dots take one back.
-func segments(path string) (list []string) {
-	for part := range strings.SplitSeq(path, "/") {
-		plain, err := url.PathUnescape(part)
-		if err != nil {
-			plain = part
+	var all [][]string
+	for i := range l.all {
+		one := &l.all[i]
+		if one.method != "*" && one.method != method {
+			continue
 		}
-		switch plain {
+		if all == nil {
+			all = readings(path)
+		}
+		if slices.ContainsFunc(all, one.leads) {
+			some = append(some, one)
+		}
+	}
+	return some
+}
+
+// readings are the segments of a path as servers read it: decoded once, and where it has
+// coded slashes also as those do to which they are slashes.
+func readings(path string) [][]string {
+	if !strings.HasPrefix(path, "/") {
+		return nil
+	}
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		if plain, err := url.PathUnescape(part); err == nil {
+			parts[i] = plain
+		}
+	}
+	all := [][]string{cleaned(parts)}
+	if plain, err := url.PathUnescape(path); err == nil && strings.Count(plain, "/") > strings.Count(path, "/") {
+		all = append(all, cleaned(strings.Split(plain, "/")))
+	}
+	return all
+}
+
+// cleaned are the segments of a path as servers have them that clean it: empty ones and
+// dots count for nothing, and two dots take one back.
+func cleaned(parts []string) (list []string) {
+	for _, part := range parts {
+		switch part {
 		case "", ".":
 		case "..":
 			list = list[:max(0, len(list)-1)]
 		default:
-			list = append(list, plain)
+			list = append(list, part)
 		}
 	}
 	return list
@@ -186,13 +203,8 @@ type Passed struct {
 // Teach writes into b what a call teaches, which was answered with a 2xx. id makes
 // a token its ID. It returns that of the token that the answer issued, if it did.
 func (l *Lessons) Teach(p *Passed, id func(token string) string, b *Book) (issued string) {
-	if l == nil {
-		return ""
-	}
-	for i := range l.all {
-		if l.all[i].fits(p.Method, p.Path) {
-			issued = cmp.Or(issued, l.all[i].teach(p, id, b))
-		}
+	for _, lesson := range l.about(p.Method, p.Path) {
+		issued = cmp.Or(issued, lesson.teach(p, id, b))
 	}
 	return issued
 }

@@ -238,6 +238,8 @@ func TestPathsOfLessons(t *testing.T) {
 		{"/v3/auth/tokens", "/v3/x/../auth/tokens", true},
 		{"/v3/auth/tokens", "/v3/auth%2Ftokens", true},
 		{"/v3/auth/tokens", "/v3/auth/token", false},
+		{"/v3/auth/tokens", "/v3/auth%252Ftokens", false}, // decoded once, not twice
+		{"/v3/auth/tokens", "/v3/auth/%2574okens", false},
 		{"/a", "a", false},
 		{"/", "/", true},
 	} {
