@@ -13,8 +13,9 @@ import (
 // Snapshot is all that a journal had committed at one moment: files that can be copied
 // while the journal goes on, and that a journal can be opened with.
 type Snapshot struct {
-	// Sequence is that of the newest record in it.
-	Sequence uint64
+	// Sequence is that of the newest record in it, and First that of the oldest which its
+	// files may have: one more where they have none.
+	First, Sequence uint64
 	// Node and Boot wrote it.
 	Node, Boot string
 	// Taken is when.
@@ -45,6 +46,10 @@ func (t *tail) snapshot() *Snapshot {
 	}
 	if t.active.hasRows() {
 		s.files = append(s.files, snapshotFile{t.active, t.end})
+	}
+	s.First = s.Sequence + 1
+	if len(s.files) > 0 {
+		s.First = s.files[0].file.first
 	}
 	return s
 }

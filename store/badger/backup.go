@@ -32,9 +32,9 @@ type Backup struct {
 // meanwhile, and nothing is held up or held open while put takes its time, but for
 // the room of journal files that are packed meanwhile.
 //
-// A part of a segment is a block: blocks never change, and one that was packed later
-// than the journal was looked at is left out if it has newer records, since all that
-// is older in it stands in the journal's part.
+// A part of a segment is a block: blocks never change. One that was packed later than
+// the journal was looked at is left out, since what is older in it stands in the journal's
+// part, which will be packed once more, and at its new end into other blocks.
 func (s *Store) Backup(ctx context.Context, put func(name string, size int64, content io.Reader) error) (*Backup, error) {
 	if s.closed.Load() {
 		return nil, store.ErrClosed
@@ -61,7 +61,7 @@ func (s *Store) Backup(ctx context.Context, put func(name string, size int64, co
 		if err != nil {
 			break
 		}
-		err = s.backupSegment(b, seg, add)
+		err = s.backupSegment(b, seg, journal.First, add)
 	}
 	if err == nil {
 		err = journal.Each(func(name string, size int64, content io.Reader) error {
@@ -77,9 +77,10 @@ func (s *Store) Backup(ctx context.Context, put func(name string, size int64, co
 	return b, nil
 }
 
-// backupSegment adds the blocks of one segment, and what they are. A segment that is
+// backupSegment adds the blocks of one segment that were packed before that sequence,
+// and what they are. A segment that is
 // damaged, or dropped by retention meanwhile, does not keep the others from being saved.
-func (s *Store) backupSegment(b *Backup, seg *segment, add func(string, []byte) error) error {
+func (s *Store) backupSegment(b *Backup, seg *segment, before uint64, add func(string, []byte) error) error {
 	dir := path.Join(segmentsDir, seg.name())
 	missing := func(err error) error {
 		if !errors.Is(err, errDropped) && !errors.Is(err, store.ErrCorrupt) {
@@ -99,7 +100,7 @@ func (s *Store) backupSegment(b *Backup, seg *segment, add func(string, []byte) 
 	var whole []block
 	for i := range blocks {
 		k := &blocks[i]
-		if k.last > b.Sequence {
+		if k.last >= before {
 			continue
 		}
 		key := k.key()

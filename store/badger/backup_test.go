@@ -168,3 +168,47 @@ func TestRestoreIsWholeOrNotThere(t *testing.T) {
 		t.Errorf("%v is left, %v", entries, err)
 	}
 }
+
+// The file that was being written when the backup began is packed while it goes on, and
+// again where it is restored, where it ends earlier.
+func TestRestoredStoreCountsEachRecordOnce(t *testing.T) {
+	dir := t.TempDir()
+	s := opener(badger.Options{})(t, dir)
+	maker := storetest.NewRecords(5)
+	add := func(n int) {
+		var records []*record.Record
+		for range n {
+			records = append(records, maker.Next())
+		}
+		storetest.Add(t, s, records...)
+	}
+	add(1500)
+	parts, b := save(t, s, func(n int) {
+		if n == 0 {
+			add(1300)
+			storetest.Pack(t, s)
+		}
+	})
+	storetest.Close(t, s)
+	to := filepath.Join(t.TempDir(), "store")
+	restore(t, to, parts, b)
+	s = opener(badger.Options{})(t, to)
+	defer s.Close(t.Context())
+	for range 2 {
+		listed := 0
+		for _, err := range s.Scan(t.Context(), &record.Query{Scope: storetest.Everything}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			listed++
+		}
+		tally := store.NewTally(store.Grouping{})
+		if err := s.Summarize(t.Context(), &record.Query{Scope: storetest.Everything}, tally); err != nil {
+			t.Fatal(err)
+		}
+		if counted := int(tally.Summary().Count); counted != listed || listed < 1500 {
+			t.Errorf("%d records are counted, %d listed, of 1500", counted, listed)
+		}
+		storetest.Pack(t, s)
+	}
+}
