@@ -71,7 +71,7 @@ type Capture struct {
 	// Whom a call belongs to: a placeholder, read when the call has been
 	// handled. On an answer of 401, 403 or 404 a project that only the request
 	// names is recorded as `claimed_project`. Default: the project of a verified
-	// identity.
+	// or learned identity.
 	Project string `json:"project,omitempty"`
 
 	// The number of the segment of the path that names the project, from 1:

@@ -34,7 +34,9 @@ type Identity struct {
 //
 // Values are placeholders: `{audit.res.header.<name>}`, `{audit.res.json.<pointer>}`,
 // `{audit.req.header.<name>}`, `{audit.req.json.<pointer>}`, `{audit.req.form.<name>}`.
-// Of a body the first 64 KiB are read, of a header values below 8 KiB.
+// Of a body the first 64 KiB are read, of a header values below 8 KiB. What stands in
+// the request is the word of its client: where the user or the project is taken from
+// there, records have `auth_verified` false.
 type Learn struct {
 	// The method of the calls; `*` is any.
 	Method string `json:"method"`
@@ -85,7 +87,8 @@ type Method struct {
 	// - `header`: headers of a proxy that `trusted_proxies` names. From anybody else
 	//   they mean nothing; they are passed on as they came. The proxy must set or
 	//   remove them itself.
-	// - `learned`: what `learn` taught, of any capture of this gateway, about the token.
+	// - `learned`: what `learn` taught, of any capture of this gateway, about the token;
+	//   unverified where that was the word of a request.
 	// - `introspect`: what an authorization server says of the token. It is asked when
 	//   the call has ended, for at most 5 seconds, and not for 10 seconds after it
 	//   failed; where it does not answer nobody is known.

@@ -61,14 +61,17 @@ func TestProjectIsThatOfWhoeverIsKnown(t *testing.T) {
 	verified := identity.Identity{Actor: record.Actor{UserID: "u", AuthMethod: "jwt", AuthVerified: true}, Project: "p"}
 	claimed := verified
 	claimed.AuthVerified = false
+	answered := claimed
+	answered.ProjectVerified = true
 	for name, tc := range map[string]struct {
-		who  identity.Identity
-		says bool // the capture says itself what the project is
-		want string
+		who           identity.Identity
+		says          bool // the capture says itself what the project is
+		want, claimed string
 	}{
-		"verified":          {verified, false, "p"},
-		"a claim":           {claimed, false, ""},
-		"the capture's own": {verified, true, "own"},
+		"verified":                 {verified, false, "p", ""},
+		"a claim":                  {claimed, false, "", "p"},
+		"of a user who is a claim": {answered, false, "p", ""},
+		"the capture's own":        {verified, true, "own", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGateway(t, func(w http.ResponseWriter, _ *http.Request) error {
@@ -83,7 +86,7 @@ func TestProjectIsThatOfWhoeverIsKnown(t *testing.T) {
 			}
 			g.Start()
 			g.call(t, "GET", "/", nil)
-			if r := g.settled(t); r.Project != tc.want || r.ClaimedProject != "" || r.UserID != "u" {
+			if r := g.settled(t); r.Project != tc.want || r.ClaimedProject != tc.claimed || r.UserID != "u" {
 				t.Errorf("project %q, claimed %q, user %q", r.Project, r.ClaimedProject, r.UserID)
 			}
 		})

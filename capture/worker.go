@@ -188,8 +188,11 @@ func plainSegment(segment string) string {
 // claim, so that strangers cannot write into the log of a tenant.
 func (s *seen) placeProject(r *record.Record) {
 	if s.rules.IdentityProject {
-		if s.who.AuthVerified {
-			r.Project = redact.Cut(s.who.Project, MaxName)
+		project := redact.Cut(s.who.Project, MaxName)
+		if s.who.AuthVerified || s.who.ProjectVerified {
+			r.Project = project
+		} else {
+			r.ClaimedProject = project
 		}
 		return
 	}

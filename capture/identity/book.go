@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"sync"
@@ -32,10 +33,18 @@ type Learned struct {
 	UserRoles []string
 	Project   string
 	Expires   time.Time
+	// UserClaimed and ProjectClaimed tell that it was the request which said so, or
+	// some of it: the word of whoever logged in.
+	UserClaimed    bool `json:",omitempty"`
+	ProjectClaimed bool `json:",omitempty"`
 }
 
 // Known is what is known of a user beside tokens.
-type Known struct{ UserID, UserName, UserEmail string }
+type Known struct {
+	UserID, UserName, UserEmail string
+	// Claimed tells that it was the request which said so, or some of it.
+	Claimed bool `json:",omitempty"`
+}
 
 // Book holds what was learned from logins that passed. It may be used from many
 // goroutines. Of tokens it knows the IDs alone.
@@ -118,14 +127,14 @@ func (b *Book) put(l Learned, now time.Time) {
 }
 
 // Know notes the name and the e-mail address of a user, of whoever's tokens are
-// known or will be.
+// known or will be. What is claimed takes the place of nothing that is not.
 func (b *Book) Know(k Known) {
 	if k.UserID == "" {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.users[k.UserID] == k {
+	if known, ok := b.users[k.UserID]; known == k || ok && k.Claimed && !known.Claimed {
 		return // most calls tell nothing new
 	}
 	b.note(k)
@@ -192,18 +201,16 @@ func (b *Book) holder(id string, at time.Time) Identity {
 	if e == nil || !at.Before(e.Expires) {
 		return Identity{}
 	}
-	who := Identity{Project: e.Project, Actor: record.Actor{
-		UserID: e.UserID, UserName: e.UserName, UserEmail: e.UserEmail, UserRoles: e.UserRoles,
-		AuthMethod: "learned", AuthVerified: true,
+	claimed := e.UserClaimed || e.ProjectClaimed
+	who := Identity{Project: e.Project, ProjectVerified: e.Project != "" && !e.ProjectClaimed, Actor: record.Actor{
+		UserID: e.UserID, UserName: e.UserName, UserEmail: e.UserEmail, UserRoles: e.UserRoles, AuthMethod: "learned",
 	}}
 	if user, ok := b.users[e.UserID]; ok {
-		if who.UserName == "" {
-			who.UserName = user.UserName
-		}
-		if who.UserEmail == "" {
-			who.UserEmail = user.UserEmail
-		}
+		was := who.Actor
+		who.UserName, who.UserEmail = cmp.Or(who.UserName, user.UserName), cmp.Or(who.UserEmail, user.UserEmail)
+		claimed = claimed || user.Claimed && (who.UserName != was.UserName || who.UserEmail != was.UserEmail)
 	}
+	who.AuthVerified = !claimed
 	return who
 }
 

@@ -16,6 +16,9 @@ import (
 type Identity struct {
 	record.Actor
 	Project string
+	// ProjectVerified tells that somebody other than the client says what the project
+	// is, though nobody else may say who the user is.
+	ProjectVerified bool
 }
 
 // Evidence is all that may tell who made a call.

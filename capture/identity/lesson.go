@@ -26,6 +26,9 @@ const MaxLessons = 64
 //	{audit.res.header.<name>}  {audit.res.json.<pointer>}
 //	{audit.req.header.<name>}  {audit.req.json.<pointer>}  {audit.req.form.<name>}
 //
+// What a request says is the word of whoever sends it: where it names the user or the
+// project, or any part of them, nobody vouches for who holds the token.
+//
 // There are three kinds. With Token it teaches who holds a token, and needs UserID
 // or UserName; with Forget that a token has ended; with neither what the user of
 // that UserID is called.
@@ -216,6 +219,7 @@ func (l *lesson) teach(p *Passed, id func(token string) string, b *Book) (issued
 		return ""
 	}
 	known := Known{UserID: read(fieldUserID), UserName: read(fieldUserName), UserEmail: read(fieldUserEmail)}
+	known.Claimed = l.claims(fieldUserID, fieldUserName, fieldUserEmail)
 	if l.fields[fieldToken].from == nowhere {
 		if known.UserName != "" || known.UserEmail != "" {
 			b.Know(known)
@@ -229,6 +233,7 @@ func (l *lesson) teach(p *Passed, id func(token string) string, b *Book) (issued
 	learned := Learned{
 		ID: id(token), UserID: known.UserID, UserName: known.UserName, UserEmail: known.UserEmail,
 		Project: read(fieldProject), Expires: endOf(l.fields[fieldExpires].one(p), b.now()),
+		UserClaimed: known.Claimed || l.claims(fieldUserRoles), ProjectClaimed: l.claims(fieldProject),
 	}
 	for _, role := range l.fields[fieldUserRoles].each(p) {
 		if role = clean(role); role != "" && len(learned.UserRoles) < MaxRoles {
@@ -236,10 +241,18 @@ func (l *lesson) teach(p *Passed, id func(token string) string, b *Book) (issued
 		}
 	}
 	b.Learn(learned)
-	if from := l.fields[fieldToken].from; from == responseHeader || from == responseJSON {
+	if l.fields[fieldToken].from.answers() {
 		return learned.ID
 	}
 	return "" // the call is about a token of the past
+}
+
+// claims reports whether one of these fields stands in the request.
+func (l *lesson) claims(fields ...int) bool {
+	return slices.ContainsFunc(fields, func(i int) bool {
+		from := l.fields[i].from
+		return from != nowhere && !from.answers()
+	})
 }
 
 // endOf reads when a token ends: a time, or a number of seconds, which is from now

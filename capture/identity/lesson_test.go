@@ -55,7 +55,7 @@ func TestKeystoneLoginTeachesWhoHoldsTheToken(t *testing.T) {
 		ResponseHeaders: record.Headers{{Name: "x-subject-token", Value: "gAAAA"}}, ResponseBody: []byte(login),
 	}
 	user := &identity.Passed{Method: "GET", Path: "/v3/users/u1", ResponseBody: []byte(`{"user":{"id":"u1","email":"ann@example.org","name":"ann"}}`)}
-	want := identity.Identity{Project: "p1", Actor: record.Actor{
+	want := identity.Identity{Project: "p1", ProjectVerified: true, Actor: record.Actor{
 		UserID: "u1", UserName: "ann", UserEmail: "ann@example.org", UserRoles: []string{"member", "reader"},
 		AuthMethod: "learned", AuthVerified: true, TokenID: "id of gAAAA",
 	}}
@@ -124,6 +124,48 @@ func TestOAuthTokenEndpointTeachesAsWell(t *testing.T) {
 	}
 	if who := holder(t, b, "id of opaque", now.Add(10*time.Minute)); who.Known() {
 		t.Errorf("after its end: %+v", who)
+	}
+}
+
+// What a request says is its client's word, also where the component has let it in.
+func TestWhatARequestSaysIsNotVerified(t *testing.T) {
+	const answer = `{"t":"opaque","id":"u1","name":"ann","mail":"ann@example.org","project":"p1","roles":["reader"]}`
+	const request = `{"id":"u1","name":"ann","mail":"ann@example.org","project":"p1","roles":["reader"]}`
+	token := identity.Lesson{
+		Method: "POST", Path: "/login", Token: "{audit.res.json./t}", UserID: "{audit.res.json./id}", UserName: "{audit.res.json./name}",
+		UserEmail: "{audit.res.json./mail}", UserRoles: "{audit.res.json./roles/*}", Project: "{audit.res.json./project}",
+	}
+	bare := identity.Lesson{Method: "POST", Path: "/login", Token: "{audit.res.json./t}", UserID: "{audit.res.json./id}"}
+	user := identity.Lesson{Method: "POST", Path: "/login", UserID: "{audit.res.json./id}", UserEmail: "{audit.res.json./mail}"}
+	with := func(l identity.Lesson, set func(*identity.Lesson)) identity.Lesson { set(&l); return l }
+	for name, tc := range map[string]struct {
+		lessons           []identity.Lesson
+		verified, project bool
+	}{
+		"all from the answer":  {[]identity.Lesson{token}, true, true},
+		"an id in a header":    {[]identity.Lesson{with(token, func(l *identity.Lesson) { l.UserID = "{audit.req.header.User}" })}, false, true},
+		"a name":               {[]identity.Lesson{with(token, func(l *identity.Lesson) { l.UserName = "{audit.req.json./name}" })}, false, true},
+		"an address":           {[]identity.Lesson{with(token, func(l *identity.Lesson) { l.UserEmail = "{audit.req.json./mail}" })}, false, true},
+		"roles":                {[]identity.Lesson{with(token, func(l *identity.Lesson) { l.UserRoles = "{audit.req.json./roles/*}" })}, false, true},
+		"a project":            {[]identity.Lesson{with(token, func(l *identity.Lesson) { l.Project = "{audit.req.json./project}" })}, false, false},
+		"a token of the past":  {[]identity.Lesson{with(token, func(l *identity.Lesson) { l.Token = "{audit.req.header.Token}" })}, true, true},
+		"an end":               {[]identity.Lesson{with(token, func(l *identity.Lesson) { l.Expires = "{audit.req.json./end}" })}, true, true},
+		"what a user's called": {[]identity.Lesson{bare, with(user, func(l *identity.Lesson) { l.UserEmail = "{audit.req.json./mail}" })}, false, false},
+		"which user it is":     {[]identity.Lesson{bare, with(user, func(l *identity.Lesson) { l.UserID = "{audit.req.json./id}" })}, false, false},
+		"what is known better": {[]identity.Lesson{bare, user, with(user, func(l *identity.Lesson) { l.UserEmail = "{audit.req.json./id}" })}, true, false},
+		"what is not used":     {[]identity.Lesson{token, with(user, func(l *identity.Lesson) { l.UserEmail = "{audit.req.json./id}" })}, true, true},
+	} {
+		b := taught(t, tc.lessons, &identity.Passed{
+			Method: "POST", Path: "/login", RequestBody: []byte(request), ResponseBody: []byte(answer),
+			RequestHeaders: record.Headers{{Name: "Content-Type", Value: "application/json"}, {Name: "User", Value: "u1"}, {Name: "Token", Value: "opaque"}},
+		})
+		who := holder(t, b, "id of opaque", now)
+		if who.UserID != "u1" || who.UserEmail != "ann@example.org" || who.AuthMethod != "learned" {
+			t.Errorf("%s: got %+v", name, who)
+		}
+		if who.AuthVerified != tc.verified || who.ProjectVerified != tc.project {
+			t.Errorf("%s: verified %t, project %t; want %t, %t", name, who.AuthVerified, who.ProjectVerified, tc.verified, tc.project)
+		}
 	}
 }
 

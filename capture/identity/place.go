@@ -30,6 +30,9 @@ const (
 	requestForm
 )
 
+// answers reports whether it is the answer that a value stands in.
+func (o origin) answers() bool { return o == responseHeader || o == responseJSON }
+
 var origins = []struct {
 	prefix string
 	origin origin
