@@ -127,23 +127,25 @@ func (p *Pipeline) settle(w *worker, x *Exchange) {
 		x.settle()
 		return
 	}
-	if p.complete(w, x, identity.Probe) {
+	if p.complete(context.Background(), w, x, identity.Probe) {
 		return
 	}
 	select {
 	case p.asking <- struct{}{}:
 		p.workers.Go(func() { // ends when those who are asked have answered, or their time is up
 			defer func() { <-p.asking }()
-			p.complete(new(worker), x, identity.Wait)
+			ctx, cancel := context.WithTimeout(context.Background(), identity.AskTimeout)
+			defer cancel()
+			p.complete(ctx, new(worker), x, identity.Wait)
 		})
 	default:
-		p.complete(w, x, identity.Never)
+		p.complete(context.Background(), w, x, identity.Never)
 	}
 }
 
 // complete makes the record of an exchange that is sealed. It reports false where it
 // has done nothing, since the network would have to be asked.
-func (p *Pipeline) complete(w *worker, x *Exchange, patience identity.Patience) (made bool) {
+func (p *Pipeline) complete(ctx context.Context, w *worker, x *Exchange, patience identity.Patience) (made bool) {
 	made = true
 	defer func() {
 		if v := recover(); v != nil {
@@ -154,7 +156,7 @@ func (p *Pipeline) complete(w *worker, x *Exchange, patience identity.Patience) 
 			x.settle()
 		}
 	}()
-	who, pending := x.who(context.Background(), x.rules, &x.facts, patience)
+	who, pending := x.who(ctx, x.rules, &x.facts, patience)
 	if pending {
 		made = false
 		return made

@@ -9,7 +9,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,10 +20,13 @@ import (
 const (
 	// AskTimeout bounds one question.
 	AskTimeout = 5 * time.Second
-	// AskRest is how long nothing is asked after the server was away.
+	// AskRest is how long nothing is asked after the server was away, and how long a
+	// token is not asked about again of which there was no good answer.
 	AskRest = 10 * time.Second
 	// MaxAnswers is how many answers are remembered.
 	MaxAnswers = 10_000
+	// maxFailures is of how many tokens it is remembered that there was none.
+	maxFailures = 1000
 	// MaxQuestions is how many questions are asked of one server at once.
 	MaxQuestions = 64
 	// maxAnswer is how long an answer may be, in bytes.
@@ -29,8 +34,9 @@ const (
 )
 
 // asker asks a server about tokens: each token once at a time, no more than
-// MaxQuestions at once, and nothing for a while after the server was away. It
-// remembers the answers. It may be used from many goroutines.
+// MaxQuestions at once, and nothing for a while after the server was away. What one
+// token brings about costs others nothing. It remembers the answers. It may be used
+// from many goroutines.
 type asker[A any] struct {
 	// question asks about one token, and returns what is to be remembered and until
 	// when. Its error is absent where the server cannot be asked at all; another one
@@ -43,9 +49,10 @@ type asker[A any] struct {
 	log         func(msg string, err error)
 	gone, again string // what log is told where the server is away, and back
 
-	client  *http.Client
-	answers *cache[A] // by token id
-	slots   chan struct{}
+	client   *http.Client
+	answers  *cache[A]     // by token id
+	failures *cache[error] // likewise: there was no good answer about this token
+	slots    chan struct{} // one for each flight
 
 	// mu guards the rest.
 	mu      sync.Mutex
@@ -55,7 +62,8 @@ type asker[A any] struct {
 	told    time.Time // when log was last told of an answer that is no good
 }
 
-// flight is a question that is being asked.
+// flight is a question that is being asked, on a goroutine of its own, which ends
+// within AskTimeout.
 type flight[A any] struct {
 	done   chan struct{}
 	answer A // once done is closed
@@ -71,7 +79,7 @@ func newAsker[A any](now func() time.Time, log func(string, error), gone, again 
 	}
 	return &asker[A]{
 		now: now, log: log, gone: gone, again: again,
-		client: newClient(AskTimeout), answers: newCache[A](MaxAnswers, now),
+		client: newClient(AskTimeout), answers: newCache[A](MaxAnswers, now), failures: newCache[error](maxFailures, now),
 		slots: make(chan struct{}, MaxQuestions), flights: make(map[string]*flight[A]),
 	}
 }
@@ -79,33 +87,37 @@ func newAsker[A any](now func() time.Time, log func(string, error), gone, again 
 // errResting is why nothing is asked now.
 var errResting = errors.New("the server was away a moment ago and is left alone")
 
-// resting reports whether nothing is asked now.
-func (a *asker[A]) resting() bool {
+// mute reports whether there is no asking about a token now.
+func (a *asker[A]) mute(id string) bool {
+	if _, failed := a.failures.get(id); failed {
+		return true
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.now().Before(a.rest)
 }
 
 // ask returns what is remembered of the token, asks about it, or waits for whoever
-// does.
+// does, as long as ctx lets it and AskTimeout at most: also where there is no place
+// for a question.
 func (a *asker[A]) ask(ctx context.Context, id, token string) (answer A, err error) {
 	if answer, ok := a.answers.get(id); ok {
 		return answer, nil
 	}
-	a.mu.Lock()
-	if a.now().Before(a.rest) {
-		a.mu.Unlock()
-		return answer, errResting
+	f, err := a.board(id, token, false)
+	if f == nil && err == nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, AskTimeout)
+		defer cancel()
+		select {
+		case a.slots <- struct{}{}:
+			f, err = a.board(id, token, true)
+		case <-ctx.Done():
+			err = fmt.Errorf("as many tokens are asked about as may be at once, %d: %w", MaxQuestions, ctx.Err())
+		}
 	}
-	f := a.flights[id]
-	first := f == nil
-	if first {
-		f = &flight[A]{done: make(chan struct{}), err: errors.New("asking about a token ended without an answer")}
-		a.flights[id] = f
-	}
-	a.mu.Unlock()
-	if first {
-		a.fly(context.WithoutCancel(ctx), f, id, token)
+	if err != nil {
+		return answer, err
 	}
 	select {
 	case <-f.done:
@@ -115,37 +127,67 @@ func (a *asker[A]) ask(ctx context.Context, id, token string) (answer A, err err
 	}
 }
 
+// board returns the flight for a token, which it sends off where there is none and
+// the caller has a slot, or gets one at once. Without a slot it returns nil.
+func (a *asker[A]) board(id, token string, slot bool) (*flight[A], error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f, err := a.flights[id], error(nil)
+	if f == nil {
+		if a.now().Before(a.rest) {
+			err = errResting
+		} else if failure, failed := a.failures.get(id); failed {
+			err = failure
+		}
+	}
+	switch {
+	case f != nil || err != nil:
+		if slot {
+			<-a.slots
+		}
+		return f, err
+	case !slot:
+		select {
+		case a.slots <- struct{}{}:
+		default:
+			return nil, nil
+		}
+	}
+	f = &flight[A]{done: make(chan struct{})}
+	a.flights[id] = f
+	go a.fly(f, id, token)
+	return f, nil
+}
+
 // fly asks for all who wait.
-func (a *asker[A]) fly(ctx context.Context, f *flight[A], id, token string) {
-	defer func() { // also after a panic: others wait
+func (a *asker[A]) fly(f *flight[A], id, token string) {
+	defer func() {
+		if v := recover(); v != nil {
+			f.err = fmt.Errorf("asking about a token: a panic of type %T", v) // whose value may hold it
+			a.note(id, f.err)
+		}
 		a.mu.Lock()
 		delete(a.flights, id)
 		a.mu.Unlock()
+		<-a.slots
 		close(f.done)
 	}()
 	if answer, ok := a.answers.get(id); ok { // of one who asked just before
-		f.answer, f.err = answer, nil
+		f.answer = answer
 		return
 	}
-	wait := time.NewTimer(AskTimeout)
-	defer wait.Stop()
-	select {
-	case a.slots <- struct{}{}:
-		defer func() { <-a.slots }()
-	case <-wait.C:
-		f.err = fmt.Errorf("as many tokens are asked about as may be at once: %d", MaxQuestions)
-		return
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), AskTimeout)
+	defer cancel()
 	answer, until, err := a.question(ctx, token)
 	if err == nil {
 		a.answers.put(id, answer, until)
 	}
 	f.answer, f.err = answer, err
-	a.note(err)
+	a.note(id, err)
 }
 
-// note notes how a question went.
-func (a *asker[A]) note(err error) {
+// note notes how a question about a token went.
+func (a *asker[A]) note(id string, err error) {
 	var away absent
 	isAway := errors.As(err, &away)
 	a.mu.Lock()
@@ -157,6 +199,9 @@ func (a *asker[A]) note(err error) {
 	}
 	if bad {
 		a.told = now
+	}
+	if err != nil && !isAway {
+		a.failures.put(id, err, now.Add(AskRest))
 	}
 	a.away = isAway || a.away && err != nil
 	a.mu.Unlock()
@@ -182,16 +227,30 @@ type reply struct {
 	body   []byte
 }
 
-// exchange sends a question and reads the whole answer, which is of any status.
-func exchange(client *http.Client, req *http.Request) (r reply, err error) {
+// exchange sends a question about a token and reads the whole answer. The server is
+// absent where no connection can be had, it is too slow, or its status tells of nothing
+// that the token brings about. Where it breaks off, or says 500, that may be because of
+// this token.
+func exchange(client *http.Client, req *http.Request, token string) (r reply, err error) {
+	var connected atomic.Bool
+	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }, // with TLS
+	}))
+	unanswered := func(err error) error {
+		err = fmt.Errorf("asking about a token: %w", err)
+		var slow net.Error
+		if !connected.Load() || errors.As(err, &slow) && slow.Timeout() {
+			return absent{err}
+		}
+		return err
+	}
 	res, err := client.Do(req)
 	if err != nil {
 		return r, unanswered(err)
 	}
 	defer res.Body.Close()
-	switch res.StatusCode {
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return r, absent{fmt.Errorf("asking about a token: the server answered %d", res.StatusCode)}
+	if status := res.StatusCode; status == http.StatusTooManyRequests || status > http.StatusInternalServerError && ordinary(token) {
+		return r, absent{fmt.Errorf("asking about a token: the server answered %d", status)}
 	}
 	r = reply{status: res.StatusCode, header: res.Header}
 	if r.body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer+1)); err != nil {
@@ -200,17 +259,17 @@ func exchange(client *http.Client, req *http.Request) (r reply, err error) {
 	return r, nil
 }
 
-// unanswered says why there is no answer: the server cannot be reached or is too slow,
-// or it has broken off, which may be because of this token.
-func unanswered(err error) error {
-	err = fmt.Errorf("asking about a token: %w", err)
-	var op *net.OpError
-	var slow net.Error
-	if errors.As(err, &op) && op.Op == "dial" || errors.As(err, &slow) && slow.Timeout() {
-		return absent{err}
-	}
-	return err
+// misled reports whether a status says that the question itself was not let in, or has
+// come to the wrong place.
+func misled(status int) bool {
+	return status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusNotFound ||
+		status >= 300 && status < 400
 }
+
+// ordinary reports whether a token is one that nobody between here and the server
+// stumbles over: filters look for odd signs, and the room for a header may be 4 KiB, in
+// which Keystone gets it twice.
+func ordinary(token string) bool { return len(token) <= 1<<10 && isToken68(token) }
 
 // errNoObject is an answer that is no JSON object, or one that two readers could
 // understand in two ways.

@@ -52,7 +52,7 @@ func (i *Introspection) Who(ctx context.Context, e *Evidence, p Patience) (Ident
 			return id, false
 		}
 		switch {
-		case p == Never || i.asker.resting():
+		case p == Never || i.asker.mute(t.ID):
 			return Identity{}, false
 		case p == Probe:
 			return Identity{}, true
@@ -73,12 +73,16 @@ func (i *Introspection) question(ctx context.Context, token string) (id Identity
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
 	req.SetBasicAuth(url.QueryEscape(i.config.ClientID), url.QueryEscape(i.config.ClientSecret)) // RFC 6749, section 2.3.1
-	res, err := exchange(i.asker.client, req)
+	res, err := exchange(i.asker.client, req, token)
 	if err != nil {
 		return id, until, err
 	}
 	if res.status != http.StatusOK {
-		return id, until, absent{fmt.Errorf("asking about a token: the server answered %d, want 200; redirects are not followed", res.status)}
+		err := fmt.Errorf("asking about a token: the server answered %d, want 200; redirects are not followed", res.status)
+		if misled(res.status) && ordinary(token) {
+			return id, until, absent{fmt.Errorf("%w: check the address, and by what the gateway is known there", err)}
+		}
+		return id, until, err
 	}
 	var claims jwt.MapClaims
 	if err := decodeAnswer(res.body, &claims); err != nil {

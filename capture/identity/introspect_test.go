@@ -1,9 +1,13 @@
 package identity_test
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,6 +39,11 @@ func newAsked(t *testing.T) *asked {
 			w.WriteHeader(http.StatusUnauthorized)
 		case token == "ended":
 			_, _ = w.Write([]byte(`{"active":false}`))
+		case strings.HasPrefix(token, "status-"):
+			status, _ := strconv.Atoi(token[len("status-"):][:3])
+			w.WriteHeader(status)
+		case token == "breaks":
+			panic(http.ErrAbortHandler)
 		case token == "redirect":
 			http.Redirect(w, r, a.URL, http.StatusFound)
 		case token == "program":
@@ -150,5 +159,111 @@ func TestOneTokenIsAskedForOnceAtATime(t *testing.T) {
 	all.Wait()
 	if n := a.questions.Load(); n != 1 {
 		t.Errorf("%d questions, want 1", n)
+	}
+}
+
+// Whoever sends a token has no say in whether others are known.
+func TestWhatOneTokenBringsAboutCostsOthersNothing(t *testing.T) {
+	long := strings.Repeat("x", 2<<10)
+	for token, alone := range map[string]bool{
+		"status-400": true, "status-405": true, "status-413": true, "status-414": true, "status-431": true, "status-500": true,
+		"breaks": true, "yes": true, "twice": true, "long": true,
+		"status-403' or 1=1--": true, "status-502-" + long: true, "status-404-" + long: true,
+		"status-401": false, "status-403": false, "status-404": false, "status-307": false,
+		"status-429": false, "status-502": false, "status-503": false, "status-504": false, "status-429-" + long: false,
+	} {
+		a, c, log := newAsked(t), newClock(), []string{}
+		i := a.method(c, &log)
+		for range 3 {
+			if who, pending := i.Who(t.Context(), evidence(token), identity.Wait); pending || who.Known() {
+				t.Errorf("%.20s: %+v", token, who)
+			}
+		}
+		if _, pending := i.Who(t.Context(), evidence(token), identity.Probe); pending || a.questions.Load() != 1 || len(log) != 1 {
+			t.Errorf("%.20s: pending %t after %d questions, %v", token, pending, a.questions.Load(), log)
+		}
+		if who, _ := i.Who(t.Context(), evidence("a"), identity.Wait); who.Known() != alone {
+			t.Errorf("%.20s: of another token is known: %+v", token, who)
+		}
+		c.forward(identity.AskRest)
+		if _, pending := i.Who(t.Context(), evidence(token), identity.Probe); !pending {
+			t.Errorf("%.20s: is not asked about again", token)
+		}
+	}
+}
+
+// A server whose certificate is no good has not seen the token.
+func TestServerThatNobodyCanSpeakToIsLeftAlone(t *testing.T) {
+	questions := 0
+	a := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { questions++ }))
+	a.Config.ErrorLog = log.New(io.Discard, "", 0)
+	a.StartTLS()
+	defer a.Close()
+	var told []string
+	i := identity.NewIntrospection(identity.IntrospectionConfig{URL: a.URL, Now: newClock().Now, Log: func(msg string, err error) { told = append(told, fmt.Sprint(msg, err)) }})
+	for n := range 3 {
+		i.Who(t.Context(), evidence(fmt.Sprint(n)), identity.Wait)
+	}
+	if _, pending := i.Who(t.Context(), evidence("x"), identity.Probe); pending || questions > 0 || len(told) != 1 {
+		t.Errorf("pending %t after %d questions, %q", pending, questions, told)
+	}
+}
+
+// Whoever asks waits as long as they want to, though others wait on.
+func TestWhoeverAsksMayLeave(t *testing.T) {
+	a, log := newAsked(t), []string{}
+	a.hold = make(chan struct{})
+	i := a.method(newClock(), &log)
+	ctx, leave := context.WithCancel(t.Context())
+	first := make(chan struct{})
+	go func() {
+		defer close(first)
+		if who, _ := i.Who(ctx, evidence("a"), identity.Wait); who.Known() {
+			t.Errorf("who has left got %+v", who)
+		}
+	}()
+	for a.questions.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	second := make(chan identity.Identity)
+	go func() {
+		who, _ := i.Who(t.Context(), evidence("a"), identity.Wait)
+		second <- who
+	}()
+	leave()
+	<-first // while the question goes on
+	close(a.hold)
+	if who := <-second; who.UserID != "u-a" || a.questions.Load() != 1 {
+		t.Errorf("got %+v after %d questions", who, a.questions.Load())
+	}
+}
+
+// However many tokens come, no more are asked about at once; the others wait, and may
+// leave.
+func TestQuestionsAtOnceAreBounded(t *testing.T) {
+	a, log := newAsked(t), []string{}
+	a.hold = make(chan struct{})
+	i := a.method(newClock(), &log)
+	var all sync.WaitGroup
+	known := new(atomic.Int64)
+	for n := range 2 * identity.MaxQuestions {
+		all.Go(func() {
+			if who, _ := i.Who(t.Context(), evidence(fmt.Sprint(n)), identity.Wait); who.Known() {
+				known.Add(1)
+			}
+		})
+	}
+	for a.questions.Load() < identity.MaxQuestions {
+		time.Sleep(time.Millisecond)
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	if who, _ := i.Who(ctx, evidence("late"), identity.Wait); who.Known() || a.questions.Load() != identity.MaxQuestions {
+		t.Errorf("%d questions at once, got %+v", a.questions.Load(), who)
+	}
+	close(a.hold)
+	all.Wait()
+	if known.Load() != 2*identity.MaxQuestions {
+		t.Errorf("%d tokens are known, of %d", known.Load(), 2*identity.MaxQuestions)
 	}
 }
