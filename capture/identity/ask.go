@@ -234,6 +234,7 @@ type reply struct {
 func exchange(client *http.Client, req *http.Request, token string) (r reply, err error) {
 	var connected atomic.Bool
 	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GetConn: func(string) { connected.Store(false) },               // again, where an idle one was dead
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }, // with TLS
 	}))
 	unanswered := func(err error) error {
