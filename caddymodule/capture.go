@@ -180,7 +180,7 @@ func (c *Capture) Provision(ctx caddy.Context) (err error) {
 		rules := &capture.Rules{
 			Source: c.Source, Redactor: redactor, Policy: c.policy.id,
 			RequestBody: c.requestBody(), ResponseBody: c.responseBody(), StreamBody: c.streamBody(),
-			Identity: methods, Lessons: lessons, IdentityProject: c.Project == "" && c.ProjectPath == 0,
+			Identity: methods, IdentityHeaders: c.Identity.headers(), Lessons: lessons, IdentityProject: c.Project == "" && c.ProjectPath == 0,
 		}
 		if c.namer != nil {
 			rules.Namer = c.namer.Namer

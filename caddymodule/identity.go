@@ -34,7 +34,7 @@ type Identity struct {
 //
 // Values are placeholders: `{audit.res.header.<name>}`, `{audit.res.json.<pointer>}`,
 // `{audit.req.header.<name>}`, `{audit.req.json.<pointer>}`, `{audit.req.form.<name>}`.
-// Of a body the first 64 KiB are read, of a header values below 8 KiB. What stands in
+// Of a body the first 64 KiB are read, of a header values of at most 16 KiB. What stands in
 // the request is the word of its client: where the user or the project is taken from
 // there, records have `auth_verified` false.
 type Learn struct {
@@ -253,6 +253,18 @@ func (i *Identity) methods(ctx caddy.Context, held *held) (identity.Methods, err
 		}
 	}
 	return all, nil
+}
+
+// headers are the names of the headers that some method reads.
+func (i *Identity) headers() (names []string) {
+	for _, m := range i.tried() {
+		for _, name := range []string{m.UserIDHeader, m.UserEmailHeader} {
+			if name = http.CanonicalHeaderKey(name); name != "" && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }
 
 // order says in words how it is found out who made a call.

@@ -29,6 +29,7 @@ type Exchange struct {
 	method, uri, query, host, protocol string
 	peer, client                       string
 	headers                            record.Headers
+	whole                              http.Header // as it came, where headers are cut; until the end
 	tokens                             []string    // whole, which headers may not be
 	request                            *requestTap // nil where there is no body
 	upload                             side        // where request is nil
@@ -54,8 +55,11 @@ type Exchange struct {
 	facts Facts
 	// issued is the ID of the token that the answer issued: see teach.
 	issued string
-	stop   func() bool
-	phase  phase
+	// named are the headers that name the user, whole, where headers are cut and the
+	// call has ended: see letGo. Until then whole has them.
+	named record.Headers
+	stop  func() bool
+	phase phase
 
 	// promised tells that the call has a receipt, or may have: it is not lost for want
 	// of room.
@@ -94,14 +98,17 @@ func (p *Pipeline) Begin(w http.ResponseWriter, r *http.Request, c Call) *Exchan
 		pipeline: p, rules: c.Rules, levels: c.Levels, bodies: c.Bodies, gather: c.Facts,
 		ledger: c.Ledger, release: c.Release, ctx: r.Context(), trailer: r.Trailer,
 		method: redact.Cut(cmp.Or(c.Method, r.Method), MaxName), host: redact.Cut(r.Host, MaxName), protocol: protocolOf(r),
-		client: c.ClientIP, peer: hostOnly(r.RemoteAddr), headers: copyHeaders(r.Header),
+		client: c.ClientIP, peer: hostOnly(r.RemoteAddr)}
+	var cut bool
+	if x.headers, cut = copyHeaders(r.Header); cut {
+		x.whole = r.Header.Clone() // handlers may change it
 	}
 	p.unknown.add(x)
 	x.began = time.Now()
 	path, query := asSent(r, cmp.Or(c.RequestURI, r.RequestURI))
 	x.uri, x.query = redact.Cut(path, MaxURI), redact.Cut(query, MaxURI)
 	x.tokens = identity.TokensOf(r.Header)
-	x.weight = int64(exchangeSize+len(x.uri)+len(x.query)) + weightOf(x.headers)
+	x.weight = int64(exchangeSize+len(x.uri)+len(x.query)) + weightOf(x.headers) + linesOf(x.whole)
 	for _, token := range x.tokens {
 		x.weight += int64(max(0, len(token)-MaxHeaderValue)) // the rest is that of a header
 	}
@@ -186,9 +193,11 @@ func (x *Exchange) End(ending Ending) {
 	x.inquire(ending)
 	x.ending, x.ended = ending, time.Now()
 	x.teachAtEnd()
+	x.letGo()
 	x.left = x.ctx.Err() != nil
 	if x.request != nil && len(x.trailer) > 0 && x.request.whole() {
-		x.requestTrailers = x.hold(copyHeaders(x.trailer))
+		trailers, _ := copyHeaders(x.trailer)
+		x.requestTrailers = x.hold(trailers)
 	}
 	if ending.Panic == nil {
 		x.responseTrailers = x.hold(x.response.trailers())
@@ -279,6 +288,15 @@ const exchangeSize = 1280
 func weightOf(headers record.Headers) (n int64) {
 	for i := range headers {
 		n += int64(len(headers[i].Name) + len(headers[i].Value) + 32)
+	}
+	return n
+}
+
+// linesOf estimates what a copy of a header takes in memory beside the texts, which
+// are the server's as long as the call lasts.
+func linesOf(h http.Header) (n int64) {
+	for _, values := range h {
+		n += 64 + 16*int64(len(values))
 	}
 	return n
 }

@@ -22,17 +22,17 @@ const (
 )
 
 // copyHeaders copies h within these bounds, without what [http.TrailerPrefix]
-// marks.
-func copyHeaders(h http.Header) record.Headers {
+// marks. It reports whether that is not all.
+func copyHeaders(h http.Header) (fields record.Headers, cut bool) {
 	n, marked := 0, false
 	for name, values := range h {
 		n += len(values)
 		marked = marked || strings.HasPrefix(name, http.TrailerPrefix)
 	}
 	if n == 0 {
-		return nil
+		return nil, false
 	}
-	fields := record.HeadersOf(make(record.Headers, 0, n), h)
+	fields = record.HeadersOf(make(record.Headers, 0, n), h)
 	if marked {
 		fields = slices.DeleteFunc(fields, func(f record.Field) bool { return strings.HasPrefix(f.Name, http.TrailerPrefix) })
 	}
@@ -40,12 +40,27 @@ func copyHeaders(h http.Header) record.Headers {
 	for i := range fields {
 		f := &fields[i]
 		room := min(MaxHeaderValue, MaxHeaderBytes-total-len(f.Name))
+		cut = cut || len(f.Value) > room
 		f.Value = redact.Cut(f.Value, max(room, 0))
 		total += len(f.Name) + len(f.Value)
 	}
 	if left := len(fields) - MaxHeaderFields; left > 0 {
+		cut = true
 		fields = append(fields[:MaxHeaderFields:MaxHeaderFields],
 			record.Field{Name: "(more)", Value: fmt.Sprintf("%d lines left out", left)})
+	}
+	return fields, cut
+}
+
+// pick returns the lines of a header that have one of these names, in canonical form:
+// so many of each at most, and of each value no more than one byte beyond most.
+func pick(h http.Header, names []string, lines, most int) (fields record.Headers) {
+	for _, name := range names {
+		values := h[name]
+		for _, value := range values[:min(len(values), lines)] {
+			value = strings.TrimSpace(value)
+			fields = append(fields, record.Field{Name: name, Value: strings.Clone(value[:min(len(value), most+1)])})
+		}
 	}
 	return fields
 }

@@ -24,9 +24,10 @@ type responseTap struct {
 	upgraded bool
 	status   int // 0 until there is a final one
 	headers  record.Headers
-	declared int64  // Content-Length, -1 where there is none
-	writeErr error  // the client could not be written to
-	unsent   []byte // what it did not take, where that teaches
+	lesson   record.Headers // what a lesson reads, whole, where headers are cut
+	declared int64          // Content-Length, -1 where there is none
+	writeErr error          // the client could not be written to
+	unsent   []byte         // what it did not take, where that teaches
 }
 
 // Unwrap lets http.ResponseController find what the writer below can do.
@@ -38,13 +39,16 @@ func (t *responseTap) commit(status int) {
 		return
 	}
 	h := t.ResponseWriter.Header()
-	headers := copyHeaders(h)
+	headers, cut := copyHeaders(h)
 	t.mu.Lock()
 	if t.closed { // somebody writes after the end
 		t.mu.Unlock()
 		return
 	}
 	t.status, t.headers = status, t.exchange.hold(headers)
+	if cut && t.exchange.attentive() {
+		t.lesson = t.exchange.forLessons(h)
+	}
 	t.declared = -1
 	if length := headers.Get("Content-Length"); length != "" {
 		if n, err := strconv.ParseInt(length, 10, 64); err == nil && n >= 0 {
@@ -219,7 +223,8 @@ func (t *responseTap) trailers() record.Headers {
 			}
 		}
 	}
-	return copyHeaders(sent)
+	trailers, _ := copyHeaders(sent)
+	return trailers
 }
 
 // failed takes note of an error of the connection to the client. Errors of the

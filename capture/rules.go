@@ -22,6 +22,8 @@ type Rules struct {
 	Redactor *redact.Redactor
 	// Identity is how it is found out who makes the calls. Nil: [identity.Default].
 	Identity identity.Methods
+	// IdentityHeaders are the headers, by their canonical names, that those methods read.
+	IdentityHeaders []string
 	// Lessons are what calls teach about the tokens of others. Nil: nothing.
 	Lessons *identity.Lessons
 	// IdentityProject has calls belong to the project of whoever makes them, where

@@ -7,6 +7,7 @@ import (
 
 	"github.com/auditgate/auditgate/capture/decode"
 	"github.com/auditgate/auditgate/capture/identity"
+	"github.com/auditgate/auditgate/record"
 )
 
 // attend notes what the rules want to learn from the call.
@@ -33,14 +34,19 @@ func (x *Exchange) teach(status int, last []byte) {
 				slog.String("event_id", x.ID.String()), slog.String("type", typeName(v)))
 		}
 	}()
-	headers := x.response.headers
-	if headers == nil {
-		headers = copyHeaders(x.response.Header())
+	request, response := x.headers, x.response.headers
+	if x.whole != nil {
+		request = x.forLessons(x.whole)
+	}
+	if response == nil {
+		response = x.forLessons(x.response.Header())
+	} else if x.response.lesson != nil {
+		response = x.response.lesson
 	}
 	issued := x.rules.Lessons.Teach(&identity.Passed{
-		Method: x.method, Path: x.uri, RequestHeaders: x.headers, ResponseHeaders: headers,
-		RequestBody:  x.uploaded().lesson(x.readsRequest, x.headers.Get("Content-Encoding"), nil),
-		ResponseBody: x.response.lesson(x.readsResponse, headers.Get("Content-Encoding"), last),
+		Method: x.method, Path: x.uri, RequestHeaders: request, ResponseHeaders: response,
+		RequestBody:  x.uploaded().heard(x.readsRequest, request.Get("Content-Encoding"), nil),
+		ResponseBody: x.response.heard(x.readsResponse, response.Get("Content-Encoding"), last),
 	}, func(token string) string { return x.rules.Redactor.Value([]byte(token)) }, x.pipeline.book)
 	x.mu.Lock()
 	x.issued = issued
@@ -78,9 +84,14 @@ func (t *responseTap) miss(p []byte) {
 	x.pipeline.budget.force(int64(len(p)))
 }
 
-// lesson returns the beginning of a body, decoded: of what was kept and of what comes
+// forLessons are the lines of a header that lessons read.
+func (x *Exchange) forLessons(h http.Header) record.Headers {
+	return pick(h, x.rules.Lessons.Headers(), identity.MaxRoles+1, identity.MaxTokenLen)
+}
+
+// heard returns the beginning of a body, decoded: of what was kept and of what comes
 // last.
-func (s *side) lesson(reads bool, coding string, last []byte) []byte {
+func (s *side) heard(reads bool, coding string, last []byte) []byte {
 	if !reads {
 		return nil
 	}

@@ -2,6 +2,7 @@ package capture_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -133,5 +134,99 @@ func TestCallsDoNotWaitForWhoeverIsAsked(t *testing.T) {
 	g.Server.Close()
 	if err := g.pipeline.Close(t.Context()); err != nil || known != asked {
 		t.Errorf("%d of %d calls have their user, want %d; %v", known, calls, asked, err)
+	}
+}
+
+// many is a header that leaves no room in a record for any other: of this many lines,
+// and bytes in all.
+func many(lines, size int) http.Header {
+	h := http.Header{}
+	for n := range lines {
+		h.Set(fmt.Sprintf("A-%d", n), strings.Repeat("x", size/lines))
+	}
+	return h
+}
+
+// send makes a call with these headers, of which a name may come twice.
+func (g *gateway) send(t *testing.T, method, path, body string, junk http.Header, headers ...string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, g.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = junk.Clone()
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	res, err := g.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+}
+
+// What a record has no room for still says who made the call, and who holds a token;
+// no client can push it out.
+func TestHeadersBeyondTheBoundsOfARecordAreRead(t *testing.T) {
+	for name, junk := range map[string]http.Header{
+		"none": {}, "many lines": many(300, 300), "much in all": many(20, 100<<10), "both": many(400, 200<<10),
+	} {
+		for user, want := range map[string]string{"eve": "eve", "eve,mallory": "", strings.Repeat("x", identity.MaxClaimLen+1): ""} {
+			g := newGateway(t, func(w http.ResponseWriter, r *http.Request) error {
+				r.Header.Set("X-User-Id", "changed")
+				return nil
+			}, nil)
+			g.rules.Identity, g.rules.IdentityHeaders = identity.Methods{identity.Header("X-User-Id", "")}, []string{"X-User-Id"}
+			g.facts.TrustedPeer = true
+			headers := []string{}
+			for _, one := range strings.Split(user, ",") {
+				headers = append(headers, "X-User-Id", one)
+			}
+			g.Start()
+			g.send(t, "GET", "/", "", junk, headers...)
+			if r := g.settled(t); r.UserID != want {
+				t.Errorf("%s, %.20q: user %q, want %q", name, user, r.UserID, want)
+			}
+		}
+	}
+}
+
+func TestLessonsReadHeadersBeyondTheBoundsOfARecord(t *testing.T) {
+	long := strings.Repeat("x", 12<<10) // of a value
+	for name, junk := range map[string]http.Header{
+		"none": {}, "many lines": many(300, 300), "much in all": many(20, 100<<10),
+	} {
+		for _, token := range []string{"gAAAA", long} {
+			g := newGateway(t, func(w http.ResponseWriter, r *http.Request) error {
+				r.Header.Set("X-Subject", "changed")
+				_, _ = io.Copy(io.Discard, r.Body)
+				for name, values := range junk {
+					w.Header()[name] = values
+				}
+				w.Header().Set("X-Token", token)
+				_, err := io.WriteString(w, `{"id":"u1"}`)
+				return err
+			}, nil)
+			lessons, err := identity.NewLessons([]identity.Lesson{
+				{Method: "POST", Path: "/login", Token: "{audit.res.header.x-token}", UserID: "{audit.res.json./id}", UserName: "{audit.req.header.x-subject}", UserEmail: "{audit.req.form.mail}"},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			g.rules.Lessons = lessons
+			g.Start()
+			g.send(t, "POST", "/login", "mail=ann", junk, "X-Subject", "ann", "Content-Type", "application/x-www-form-urlencoded")
+			g.settled(t)
+			if who := holder(g.pipeline, g.rules, token); who.UserID != "u1" || who.UserName != "ann" || who.UserEmail != "ann" {
+				t.Errorf("%s, a token of %d bytes: %+v", name, len(token), who.Actor)
+			}
+			g.Server.Close()
+			if err := g.pipeline.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if used := g.pipeline.Budget().Used(); used != 0 {
+				t.Errorf("%s: %d bytes of the budget are still taken", name, used)
+			}
+		}
 	}
 }

@@ -34,7 +34,7 @@ type Evidence struct {
 	// Trusted tells that the other end of the connection is a proxy whose word is
 	// taken.
 	Trusted bool
-	// Headers are the request's, as they came.
+	// Headers are the request's, as they came: those that a method reads, whole.
 	Headers record.Headers
 	// Book is what was learned of tokens, or nil.
 	Book *Book
@@ -209,15 +209,16 @@ func Verified(v *Verifier) Method {
 	}
 }
 
-// wholeHeaders returns the values of a header, but for those that were cut.
+// wholeHeaders returns the values of a header; none, where one of them is longer than
+// a token may be.
 func wholeHeaders(headers record.Headers, name string) (values []string) {
 	for i := range headers {
-		if f := &headers[i]; strings.EqualFold(f.Name, name) && len(f.Value) < maxHeader {
+		if f := &headers[i]; strings.EqualFold(f.Name, name) {
+			if len(f.Value) > MaxTokenLen {
+				return nil
+			}
 			values = append(values, f.Value)
 		}
 	}
 	return values
 }
-
-// maxHeader is where captures cut the values of headers, in bytes.
-const maxHeader = 8 << 10

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -46,7 +47,10 @@ type Lesson struct {
 }
 
 // Lessons are the lessons of a capture, made ready. Nil are none.
-type Lessons struct{ all []lesson }
+type Lessons struct {
+	all     []lesson
+	headers []string
+}
 
 type lesson struct {
 	method string
@@ -72,16 +76,27 @@ func NewLessons(list []Lesson) (*Lessons, error) {
 	if len(list) > MaxLessons {
 		return nil, fmt.Errorf("%d lessons: want %d at most", len(list), MaxLessons)
 	}
-	all := new(Lessons)
+	all := &Lessons{headers: []string{"Content-Encoding", "Content-Type"}} // how bodies are read
 	for i := range list {
 		l, err := list[i].ready()
 		if err != nil {
 			return nil, err
 		}
 		all.all = append(all.all, l)
+		for _, f := range l.fields {
+			if f.from == requestHeader || f.from == responseHeader {
+				all.headers = append(all.headers, http.CanonicalHeaderKey(f.name))
+			}
+		}
 	}
+	slices.Sort(all.headers)
+	all.headers = slices.Clip(slices.Compact(all.headers))
 	return all, nil
 }
+
+// Headers are the names of the headers that are read for lessons, in canonical form.
+// They are not to be changed.
+func (l *Lessons) Headers() []string { return l.headers }
 
 func (l *Lesson) ready() (ready lesson, err error) {
 	switch {
@@ -196,8 +211,8 @@ func (l *lesson) leads(path []string) bool {
 
 // Passed is a call that has passed, as lessons read it.
 type Passed struct {
-	Method, Path                    string // as the client sent them
-	RequestHeaders, ResponseHeaders record.Headers
+	Method, Path                    string         // as the client sent them
+	RequestHeaders, ResponseHeaders record.Headers // those that a lesson reads, whole
 	// RequestBody and ResponseBody are decoded, and as much of the bodies as is
 	// there.
 	RequestBody, ResponseBody []byte

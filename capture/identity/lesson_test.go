@@ -194,16 +194,17 @@ func TestRequestsThatCanBeReadInTwoWaysTeachNothing(t *testing.T) {
 func TestCallsThatTellNothingTeachNothing(t *testing.T) {
 	token := record.Headers{{Name: "X-Subject-Token", Value: "gAAAA"}}
 	for name, call := range map[string]*identity.Passed{
-		"another path":         {Method: "POST", Path: "/v3/auth/tokens/x", ResponseHeaders: token, ResponseBody: []byte(login)},
-		"another method":       {Method: "PUT", Path: "/v3/auth/tokens", ResponseHeaders: token, ResponseBody: []byte(login)},
-		"no token":             {Method: "POST", Path: "/v3/auth/tokens", ResponseBody: []byte(login)},
-		"two tokens":           {Method: "POST", Path: "/v3/auth/tokens", ResponseHeaders: append(token, record.Field{Name: "X-Subject-Token", Value: "other"}), ResponseBody: []byte(login)},
-		"a token that was cut": {Method: "POST", Path: "/v3/auth/tokens", ResponseHeaders: record.Headers{{Name: "X-Subject-Token", Value: strings.Repeat("x", 8<<10)}}, ResponseBody: []byte(login)},
-		"no user":              {Method: "POST", Path: "/v3/auth/tokens", ResponseHeaders: token, ResponseBody: []byte(`{"token":{"user":{}}}`)},
-		"a user of no text":    {Method: "POST", Path: "/v3/auth/tokens", ResponseHeaders: token, ResponseBody: []byte(`{"token":{"user":{"id":{"a":1},"name":["x"]}}}`)},
-		"control characters":   {Method: "POST", Path: "/v3/auth/tokens", ResponseHeaders: token, ResponseBody: []byte(`{"token":{"user":{"id":"\u001b[2J"}}}`)},
-		"no JSON":              {Method: "POST", Path: "/v3/auth/tokens", ResponseHeaders: token, ResponseBody: []byte("<html>")},
-		"a request's body":     {Method: "POST", Path: "/v3/auth/tokens", ResponseHeaders: token, RequestBody: []byte(login)},
+		"another path":       {Method: "POST", Path: "/v3/auth/tokens/x", ResponseHeaders: token, ResponseBody: []byte(login)},
+		"another method":     {Method: "PUT", Path: "/v3/auth/tokens", ResponseHeaders: token, ResponseBody: []byte(login)},
+		"no token":           {Method: "POST", Path: "/v3/auth/tokens", ResponseBody: []byte(login)},
+		"two tokens":         {Method: "POST", Path: "/v3/auth/tokens", ResponseHeaders: append(token, record.Field{Name: "X-Subject-Token", Value: "other"}), ResponseBody: []byte(login)},
+		"a token too long":   {Method: "POST", Path: "/v3/auth/tokens", ResponseHeaders: record.Headers{{Name: "X-Subject-Token", Value: strings.Repeat("x", identity.MaxTokenLen+1)}}, ResponseBody: []byte(login)},
+		"and another one":    {Method: "POST", Path: "/v3/auth/tokens", ResponseHeaders: append(token, record.Field{Name: "X-Subject-Token", Value: strings.Repeat("x", identity.MaxTokenLen+1)}), ResponseBody: []byte(login)},
+		"no user":            {Method: "POST", Path: "/v3/auth/tokens", ResponseHeaders: token, ResponseBody: []byte(`{"token":{"user":{}}}`)},
+		"a user of no text":  {Method: "POST", Path: "/v3/auth/tokens", ResponseHeaders: token, ResponseBody: []byte(`{"token":{"user":{"id":{"a":1},"name":["x"]}}}`)},
+		"control characters": {Method: "POST", Path: "/v3/auth/tokens", ResponseHeaders: token, ResponseBody: []byte(`{"token":{"user":{"id":"\u001b[2J"}}}`)},
+		"no JSON":            {Method: "POST", Path: "/v3/auth/tokens", ResponseHeaders: token, ResponseBody: []byte("<html>")},
+		"a request's body":   {Method: "POST", Path: "/v3/auth/tokens", ResponseHeaders: token, RequestBody: []byte(login)},
 	} {
 		b := taught(t, keystone, call)
 		if who := holder(t, b, "id of gAAAA", now); who.Known() {
