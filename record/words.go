@@ -19,8 +19,9 @@ const MaxWordLen = 128
 // follows a backslash is a word both with and without the escape's letter. The word is
 // valid until do returns. It ends when do returns false.
 func EachWord(text []byte, do func(word []byte) bool) {
-	// Most words are plain: they are handed on as they stand in text. What has
-	// capitals, escapes or more than ASCII is gathered rune by rune.
+	// Most words are plain: they are handed on as they stand in text. Those with
+	// capitals are copied, and what has escapes or more than ASCII is gathered rune
+	// by rune.
 	var w *words
 	for i := 0; i < len(text); {
 		start := i
@@ -38,6 +39,24 @@ func EachWord(text []byte, do func(word []byte) bool) {
 			w = mixed.Get().(*words)
 			w.do = do
 		}
+		end := i
+		for end < len(text) && kinds[text[end]]&(plainByte|capitalByte) != 0 {
+			end++
+		}
+		if end == len(text) || kinds[text[end]] == otherByte {
+			w.word = append(w.word[:0], text[start:min(end, start+MaxWordLen)]...)
+			for k, c := range w.word {
+				if kinds[c] == capitalByte {
+					w.word[k] = c + 'a' - 'A'
+				}
+			}
+			more := do(w.word)
+			if w.word = w.word[:0]; !more {
+				break
+			}
+			i = end + 1
+			continue
+		}
 		n, more := w.next(text[start:])
 		if !more {
 			break
@@ -50,14 +69,16 @@ func EachWord(text []byte, do func(word []byte) bool) {
 	}
 }
 
-// kinds are what a byte can be to [EachWord]: part of a word as it stands, the
-// end of a word, or something to look at closely.
+// kinds are what a byte can be to [EachWord]: the end of a word, part of one as it
+// stands, a capital, or something to look at closely.
 var kinds = func() (k [256]byte) {
 	for c := range k {
 		switch {
 		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '_':
 			k[c] = plainByte
-		case c >= utf8.RuneSelf, 'A' <= c && c <= 'Z', c == '\\':
+		case 'A' <= c && c <= 'Z':
+			k[c] = capitalByte
+		case c >= utf8.RuneSelf, c == '\\':
 			k[c] = mixedByte
 		}
 	}
@@ -65,9 +86,10 @@ var kinds = func() (k [256]byte) {
 }()
 
 const (
-	otherByte = iota
-	plainByte
-	mixedByte
+	otherByte   = 0
+	plainByte   = 1
+	capitalByte = 2
+	mixedByte   = 4
 )
 
 // words gathers one word after the other.

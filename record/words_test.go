@@ -1,6 +1,7 @@
 package record_test
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -53,7 +54,14 @@ func TestWordsStandInURIQueryHeadersAndBodies(t *testing.T) {
 
 func FuzzWords(f *testing.F) {
 	f.Add([]byte(`{"a\n\u00e9":"b\\"}`))
+	f.Add([]byte(`Ada_LOVELACE2 aB` + strings.Repeat("Zz", record.MaxWordLen)))
 	f.Fuzz(func(t *testing.T, text []byte) {
+		if ascii := !slices.ContainsFunc(text, func(b byte) bool { return b >= utf8.RuneSelf }); ascii && !bytes.Contains(text, []byte(`\`)) {
+			got, want := record.Words(string(text)), record.Words(strings.ToLower(string(text)))
+			if !slices.Equal(got, want) {
+				t.Fatalf("%q: words %q, in small letters %q", text, got, want)
+			}
+		}
 		record.EachWord(text, func(word []byte) bool {
 			if len(word) == 0 || len(word) > record.MaxWordLen {
 				t.Fatalf("word of %d bytes", len(word))

@@ -53,6 +53,7 @@ type committer struct {
 	settled []byte
 	changed []*Counter
 
+	begun      time.Time // the last commit that was not the last of all
 	lastCommit time.Time
 	floor      atomic.Int64 // what Oldest was told, in microseconds since 1970; 0 before
 	gapsDue    time.Time    // when losses may become records again
@@ -68,6 +69,7 @@ func (c *committer) run() {
 	for {
 		select {
 		case <-c.queue.ready:
+			c.linger()
 			_, _ = c.step() // who waits is told
 		case request := <-c.sealing:
 			request <- c.seal()

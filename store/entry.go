@@ -125,8 +125,7 @@ func (q *queue) abandonAll() {
 func (q *queue) addAbandoned(id record.ID, e entry) {
 	b := q.room(e.size)
 	if b.commit == e.commit {
-		b = newBatch()
-		q.batches = append(q.batches, b)
+		b = q.begin()
 	}
 	b.abandoned = append(b.abandoned, abandoned{id, e.call})
 	q.grow(b, e.size)

@@ -18,6 +18,7 @@ type queue struct {
 	batch    int64          // bytes of one batch
 	sequence *atomic.Uint64 // of the newest committed record
 	ready    chan struct{}  // has a value when the committer should look here
+	hurry    chan struct{}  // and when it should not linger
 
 	mu         sync.Mutex // guards all below
 	batches    []*batch   // oldest first; records are added to the last
@@ -115,7 +116,7 @@ func (b *batch) end(i int) int {
 
 func newQueue(limit, batch int64, sequence *atomic.Uint64) *queue {
 	return &queue{
-		limit: limit, batch: batch, sequence: sequence, ready: make(chan struct{}, 1),
+		limit: limit, batch: batch, sequence: sequence, ready: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
 		entries: make(map[record.ID]entry),
 	}
 }
@@ -176,16 +177,26 @@ func (q *queue) grow(b *batch, size int64) {
 	b.size += size
 	q.waiting += size
 	q.wake()
+	if q.waiting > q.batch/2 {
+		q.hasten()
+	}
 }
 
 // room returns the batch to which size bytes may be added. The caller holds mu.
 func (q *queue) room(size int64) *batch {
 	last := len(q.batches) - 1
 	if last < 0 || q.batches[last].size+size > q.batch {
-		q.batches = append(q.batches, newBatch())
-		last++
+		return q.begin()
 	}
 	return q.batches[last]
+}
+
+// begin begins the next batch. The caller holds mu.
+func (q *queue) begin() *batch {
+	b := newBatch()
+	b.commit.queue = q
+	q.batches = append(q.batches, b)
+	return b
 }
 
 // take removes the oldest batch, nil where there is none, and says whether

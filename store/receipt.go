@@ -45,6 +45,7 @@ func (j *Journal) Receipt(ctx context.Context, r *record.Record, call *Counter) 
 	if err != nil {
 		return err
 	}
+	j.queue.hasten()
 	select {
 	case <-c.done:
 		return c.err

@@ -149,13 +149,20 @@ var CommitBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25,
 
 // Commit is the batch that a record is committed with.
 type Commit struct {
-	done chan struct{}
-	err  error
+	done  chan struct{}
+	err   error
+	queue *queue // that it is in; nil where nobody waits
 }
 
 // Wait returns when the batch is stored, with the durability that the store was
 // opened with, or has failed for good, or ctx ends.
 func (c *Commit) Wait(ctx context.Context) error {
+	select {
+	case <-c.done:
+		return c.err
+	default:
+		c.queue.hasten()
+	}
 	select {
 	case <-c.done:
 		return c.err
