@@ -21,18 +21,19 @@ const (
 // the left all that have no rule that says more. What has no rule may import
 // nothing of ours. Tests are free: they use real parts.
 var rules = map[string][]string{
-	"record":        {},
-	"capture":       {"record", "capture/..."},
-	"capture/...":   {"record"},
-	"store":         {"record", "store/disk"},
-	"store/...":     {"record", "store", "store/disk"},
-	"store/disk":    {},
-	"job":           {"record"},
-	"auditapi":      {"record", "store", "job", "auditapi/..."},
-	"auditapi/...":  {"record", "store", "job"},
-	"caddymodule":   {"record", "capture/...", "store/...", "job", "auditapi/..."},
-	".":             {"caddymodule"},
-	"cmd/auditgate": {".", "caddymodule"},
+	"record":          {},
+	"capture":         {"record", "capture/..."},
+	"capture/...":     {"record", "capture/uripath"},
+	"capture/uripath": {},
+	"store":           {"record", "store/disk"},
+	"store/...":       {"record", "store", "store/disk"},
+	"store/disk":      {},
+	"job":             {"record"},
+	"auditapi":        {"record", "store", "job", "auditapi/..."},
+	"auditapi/...":    {"record", "store", "job"},
+	"caddymodule":     {"record", "capture/...", "store/...", "job", "auditapi/..."},
+	".":               {"caddymodule"},
+	"cmd/auditgate":   {".", "caddymodule"},
 }
 
 var (

@@ -14,6 +14,7 @@ import (
 	"github.com/auditgate/auditgate/capture"
 	"github.com/auditgate/auditgate/capture/naming"
 	"github.com/auditgate/auditgate/capture/redact"
+	"github.com/auditgate/auditgate/capture/uripath"
 	"github.com/auditgate/auditgate/record"
 )
 
@@ -142,7 +143,7 @@ func (c call) rules(m met, path string, origins map[string][]origin) (*explained
 		Project:  m.capture.Project, Fail: cmp.Or(m.capture.Fail, failOpen),
 	}
 	if n := m.capture.ProjectPath; n > 0 {
-		e.Project = segment(path, n)
+		e.Project = uripath.Nth(path, n)
 	}
 	lessons, err := m.capture.Identity.lessons()
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 
 // Decide returns what the rules of c say of a call.
 func (c *Capture) Decide(r *http.Request) ([]capture.Choice, capture.Bodies) {
-	return c.policy.level(r), c.policy.body(r)
+	return c.policy.level(r), c.body(r)
 }
 
 // PolicyID is what the records of c name as their policy.

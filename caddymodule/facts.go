@@ -4,13 +4,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/auditgate/auditgate/capture"
+	"github.com/auditgate/auditgate/capture/uripath"
 	"github.com/auditgate/auditgate/record"
 )
 
@@ -39,7 +39,7 @@ func (c *Capture) factsOf(r *http.Request, ending capture.Ending, matched uint64
 		f.Project = repl.ReplaceAll(c.Project, "")
 		f.ProjectVerified = vouchedFor(c.Project, r.TLS)
 	case c.ProjectPath > 0:
-		f.Project = segment(originalPath(r), c.ProjectPath)
+		f.Project = uripath.Nth(originalPath(r), c.ProjectPath)
 	}
 	return f
 }
@@ -62,20 +62,6 @@ func originalPath(r *http.Request) string {
 		return original.URL.EscapedPath()
 	}
 	return r.URL.EscapedPath()
-}
-
-// segment returns the nth segment of an escaped path, from 1, as the component
-// reads it.
-func segment(path string, n int) string {
-	for part := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
-		if n--; n == 0 {
-			if plain, err := url.PathUnescape(part); err == nil {
-				return plain
-			}
-			return part
-		}
-	}
-	return ""
 }
 
 // authenticated returns whom an authentication handler of Caddy has let in.

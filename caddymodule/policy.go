@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/auditgate/auditgate/capture"
 	"github.com/auditgate/auditgate/capture/redact"
+	"github.com/auditgate/auditgate/capture/uripath"
 )
 
 // Calls are those that match; all of them where nothing is said.
@@ -200,12 +202,18 @@ func (p *policy) bodyRule(r *http.Request) int {
 }
 
 // match reports whether a call is one of those that a rule is for, doubt where
-// that cannot be told.
+// that cannot be told: also where it depends on how a server reads the path.
 func (p *policy) match(calls *Calls, r *http.Request, rule string, doubt bool) bool {
 	if len(calls.sets) == 0 {
 		return true
 	}
 	yes, err := calls.sets.AnyMatchWithError(r)
+	if other := otherReading(r); err == nil && other != nil {
+		var likewise bool
+		if likewise, err = calls.sets.AnyMatchWithError(other); likewise != yes {
+			return doubt
+		}
+	}
 	if err == nil {
 		return yes
 	}
@@ -215,6 +223,25 @@ func (p *policy) match(calls *Calls, r *http.Request, rule string, doubt bool) b
 			slog.String("rule", rule), slog.String("error_type", fmt.Sprintf("%T", err)))
 	}
 	return doubt
+}
+
+// otherReading returns r as servers read it to which a coded slash is no slash, as it
+// is to Caddy's matchers; nil where the path has none.
+func otherReading(r *http.Request) *http.Request {
+	if r.URL.RawPath == "" { // nothing is coded that need not be
+		return nil
+	}
+	all := uripath.Readings(r.URL.RawPath)
+	if len(all) == 1 {
+		return nil
+	}
+	other, url := *r, *r.URL
+	for i, segment := range all[0] {
+		all[0][i] = strings.ReplaceAll(segment, "/", "%2F")
+	}
+	url.Path, url.RawPath = "/"+strings.Join(all[0], "/"), ""
+	other.URL = &url
+	return &other
 }
 
 // dropped reports whether a call is not recorded, whatever becomes of it.

@@ -284,3 +284,68 @@ func TestFailIsPartOfThePolicy(t *testing.T) {
 		t.Error("open is the default and closed is another policy, but the names say otherwise")
 	}
 }
+
+// A coded slash is a slash to some servers, and to others not: neither keeps a body that
+// a rule withholds, nor a record from being made.
+func TestRulesHoldHoweverThePathIsRead(t *testing.T) {
+	const off, on, none = capture.BodiesOff, capture.BodiesBinary, capture.BodiesDefault
+	captures, _ := caddymodule.Survey(provision(t, `:8080 {
+		@secret path /secret/*
+		@health path /health
+		@film path /film/*
+		audit_capture nova {
+			level none @health
+			level metadata @secret
+			redact {
+				body off @secret
+				body on @film
+			}
+		}
+	}
+	`))
+	c := captures[0]
+	for path, want := range map[string]struct {
+		level  capture.Level
+		bodies capture.Bodies
+	}{
+		"/secret/a":                      {capture.Metadata, off},
+		"//x/..//secret/a":               {capture.Metadata, off},
+		"/secret%2fa":                    {capture.Metadata, off},
+		"/x%2f..%2fsecret/a":             {capture.Metadata, off},
+		"/secret/a%2f..%2f..%2fx":        {capture.Metadata, off}, // is below it, or at /x
+		"/secret/../x":                   {capture.Full, none},
+		"/health":                        {capture.None, none},
+		"/x%2f..%2fhealth":               {capture.Full, none},
+		"/admin/x%2f..%2f..%2fhealth":    {capture.Full, none},
+		"/film/a":                        {capture.Full, on},
+		"/film/a%2fb":                    {capture.Full, on},
+		"/film%2fa":                      {capture.Full, none},
+		"/secret/a%2f..%2f..%2ffilm/a":   {capture.Metadata, off},
+		"/film/a%2f..%2f..%2fsecret/%61": {capture.Metadata, off},
+	} {
+		levels, bodies := c.Decide(request("GET", path))
+		level := capture.Full
+		if len(levels) > 0 {
+			level = levels[0].Level
+		}
+		if level != want.level || bodies != want.bodies {
+			t.Errorf("%s: level %d, bodies %d; want %d, %d", path, level, bodies, want.level, want.bodies)
+		}
+	}
+}
+
+func TestPresetWithholdsHoweverThePathIsRead(t *testing.T) {
+	c := provisionCapture(t, "preset openstack heat")
+	for path, want := range map[string]capture.Bodies{
+		"/v1/p/stacks/s/i/export":                       capture.BodiesOff,
+		"/v1/p/stacks/s%2Fi%2Fexport":                   capture.BodiesOff,
+		"/v1/p/stacks/s/i/x/%2e%2e/export":              capture.BodiesOff,
+		"/far/away/is/heat/v1/p/stacks/s/i/export":      capture.BodiesOff,
+		"/v1/p/stacks/s/i":                              capture.BodiesDefault,
+		"/v1/p/stacks/s/" + strings.Repeat("i", 17<<10): capture.BodiesOff, // nobody knows where it ends
+	} {
+		if _, got := c.Decide(request("GET", path)); got != want {
+			t.Errorf("%.60s: %d, want %d", path, got, want)
+		}
+	}
+}

@@ -3,15 +3,12 @@ package caddymodule
 import (
 	"fmt"
 	"net/http"
-	"path"
 	"slices"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/auditgate/auditgate/capture"
 	"github.com/auditgate/auditgate/capture/naming"
-	"github.com/auditgate/auditgate/record"
 )
 
 // Preset is what Auditgate knows beforehand of a product's APIs: what their calls are
@@ -143,7 +140,6 @@ func (c *Capture) withholds(method, uri string) bool {
 	if c.withheld == nil {
 		return false
 	}
-	// Servers read over empty segments; a shape does not.
-	uri = path.Clean("/" + strings.TrimPrefix(uri, "/"))
-	return c.withheld.Find(&record.Record{Method: method, URI: uri}, 0) >= 0
+	// Of a path too long to be kept whole the end may say so.
+	return len(uri) > capture.MaxURI || c.withheld.Covers(method, uri)
 }

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/auditgate/auditgate/capture/uripath"
 	"github.com/auditgate/auditgate/record"
 )
 
@@ -151,47 +151,13 @@ func (l *Lessons) about(method, path string) (some []*lesson) {
 			continue
 		}
 		if all == nil {
-			all = readings(path)
+			all = uripath.Readings(path)
 		}
 		if slices.ContainsFunc(all, one.leads) {
 			some = append(some, one)
 		}
 	}
 	return some
-}
-
-// readings are the segments of a path as servers read it: decoded once, and where it has
-// coded slashes also as those do to which they are slashes.
-func readings(path string) [][]string {
-	if !strings.HasPrefix(path, "/") {
-		return nil
-	}
-	parts := strings.Split(path, "/")
-	for i, part := range parts {
-		if plain, err := url.PathUnescape(part); err == nil {
-			parts[i] = plain
-		}
-	}
-	all := [][]string{cleaned(parts)}
-	if plain, err := url.PathUnescape(path); err == nil && strings.Count(plain, "/") > strings.Count(path, "/") {
-		all = append(all, cleaned(strings.Split(plain, "/")))
-	}
-	return all
-}
-
-// cleaned are the segments of a path as servers have them that clean it: empty ones and
-// dots count for nothing, and two dots take one back.
-func cleaned(parts []string) (list []string) {
-	for _, part := range parts {
-		switch part {
-		case "", ".":
-		case "..":
-			list = list[:max(0, len(list)-1)]
-		default:
-			list = append(list, part)
-		}
-	}
-	return list
 }
 
 // leads reports whether the lesson is about a path with these segments.

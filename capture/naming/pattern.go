@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/auditgate/auditgate/capture/uripath"
 )
 
 // The bounds of a pattern.
@@ -232,4 +234,21 @@ func (n *node) find(s *search, path []string) {
 			n.open[i].to.find(s, path[1:])
 		}
 	}
+}
+
+// Covers reports whether some rule is about the calls of that method and path, however
+// a server may read the path, and below whatever other segments the API is mounted.
+func (n *Namer) Covers(method, path string) bool {
+	s := search{method: method}
+	for _, segments := range uripath.Readings(path) {
+		for i := range segments {
+			if i == 0 || n.tree.literal[segments[i]] != nil {
+				n.tree.find(&s, segments[i:])
+			}
+			if len(s.found) > 0 {
+				return true
+			}
+		}
+	}
+	return false
 }

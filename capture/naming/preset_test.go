@@ -89,6 +89,40 @@ func TestPresetIsReadLineByLine(t *testing.T) {
 	}
 }
 
+// Whoever writes the path of a call has no say in whether its body is kept.
+func TestWithheldCallsAreFoundHoweverTheirPathIsWritten(t *testing.T) {
+	n := mustNew(t, naming.Rule{Name: "withheld", Matches: []naming.Match{{Method: "GET", Path: "/v2/lions/:lion/picture"}, {Method: "GET", Path: "/v2/:project/lions/*"}}})
+	for path, want := range map[string]bool{
+		"/v2/lions/leo/picture":                   true,
+		"/v2/lions/leo/picture/":                  true,
+		"//v2///lions/leo//picture":               true,
+		"/v2/lions/leo/./picture":                 true,
+		"/v2/lions/leo/x/../picture":              true,
+		"/v2/lions/leo/x/%2e%2e/picture":          true,
+		"/v2/lions/leo%2Fpicture":                 true,
+		"/v2%2flions%2fleo%2fpicture":             true,
+		"/v2/lions/leo%2f..%2fmia/picture":        true,
+		"/a/b/c/d/v2/lions/leo/picture":           true,
+		"/a/b/c/d/v2/p1/lions/leo/x/y":            true,
+		"/v2/v2/lions/leo/picture":                true,
+		"/v2/p1/lions":                            true, // a last /* is nothing as well
+		"/v2/lions/leo":                           false,
+		"/v2/lions/leo/picture/..":                false,
+		"/v2/lions/leo/pictures":                  false,
+		"/":                                       false,
+		"/" + strings.Repeat("v2/", 5000) + "x":   false,
+		"/v2/tigers/x%2f..%2f..%2flions%2fa%2fb":  false,
+		"/v2/p1/tigers/x%2f..%2f..%2flions%2fleo": true,
+	} {
+		if got := n.Covers("GET", path); got != want {
+			t.Errorf("%.60s: %t", path, got)
+		}
+		if n.Covers("PUT", path) {
+			t.Errorf("%.60s by another method", path)
+		}
+	}
+}
+
 func TestBadPresetSaysWhatIsWrong(t *testing.T) {
 	for line, want := range map[string]string{
 		"lion.show GET":                       "x.rules:1: lion.show: want an action, methods and a path",

@@ -1,0 +1,63 @@
+package uripath_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/auditgate/auditgate/capture/uripath"
+)
+
+func TestPathIsReadAsServersDo(t *testing.T) {
+	for path, want := range map[string][][]string{
+		"":                     nil,
+		"*":                    nil,
+		"/":                    {{}},
+		"/a":                   {{"a"}},
+		"a":                    nil,
+		"/a/b/":                {{"a", "b"}},
+		"//a///b":              {{"a", "b"}},
+		"/./a/./b/.":           {{"a", "b"}},
+		"/a/../b":              {{"b"}},
+		"/../../a":             {{"a"}},
+		"/a/..":                {{}},
+		"/a/...":               {{"a", "..."}},
+		"/%61/b%20c":           {{"a", "b c"}},
+		"/a/%2e%2E/b":          {{"b"}},
+		"/a%252fb":             {{"a%2fb"}}, // decoded once
+		"/a%2fb":               {{"a/b"}, {"a", "b"}},
+		"/a%2F":                {{"a/"}, {"a"}},
+		"/x%2f..%2fa":          {{"x/../a"}, {"a"}},
+		"/a/x%2f%2e%2e%2f../b": {{"a", "x/../..", "b"}, {"b"}},
+		"/a%zz/b":              {{"a%zz", "b"}},
+		"/a%zz%2fb":            {{"a%zz%2fb"}},
+		"/a+b":                 {{"a+b"}},
+	} {
+		if diff := cmp.Diff(want, uripath.Readings(path), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
+		}
+	}
+}
+
+func TestNthSegmentIsThatOfAllReadings(t *testing.T) {
+	for _, tc := range []struct {
+		path string
+		n    int
+		want string
+	}{
+		{"/v1/demo/servers", 2, "demo"},
+		{"/v1/demo/servers", 4, ""},
+		{"//v1//demo", 2, "demo"},
+		{"/v1/victim/../demo/servers", 2, "demo"},
+		{"/v1/victim/%2e%2e/demo/servers", 2, "demo"},
+		{"/v1/d%65mo", 2, "demo"},
+		{"/v1%2fdemo%2fx/victim", 2, ""},
+		{"/v1/victim%2f..%2fdemo", 2, ""},
+		{"/v1/demo/x%2fy", 2, "demo"},
+	} {
+		if got := uripath.Nth(tc.path, tc.n); got != tc.want {
+			t.Errorf("segment %d of %s is %q, want %q", tc.n, tc.path, got, tc.want)
+		}
+	}
+}
