@@ -70,7 +70,8 @@ type Capture struct {
 	StreamBody *int64 `json:"stream_body,omitempty"`
 
 	// Whom a call belongs to: a placeholder, read when the call has been
-	// handled. On an answer of 401, 403 or 404 a project that only the request
+	// handled. On an answer of 401, 403 or 404, and where the call failed before the
+	// component answered, a project that only the request
 	// names is recorded as `claimed_project`. Default: the project of a verified
 	// or learned identity.
 	Project string `json:"project,omitempty"`

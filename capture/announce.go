@@ -43,7 +43,7 @@ func (p *Pipeline) announce(w *worker, x *Exchange) {
 		return
 	}
 	x.mu.Lock()
-	s := seen{rules: x.rules, facts: x.facts}
+	s := seen{rules: x.rules, facts: x.facts, failed: x.answered}
 	levels := x.levels
 	x.mu.Unlock()
 	x.response.mu.Lock()

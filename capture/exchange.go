@@ -42,7 +42,7 @@ type Exchange struct {
 	bodies Bodies
 	left   bool // the client had left when the handler returned
 	// answered tells that an error route answered in our sight, broken that it
-	// panicked.
+	// panicked. Until the end mu guards answered.
 	answered, broken                  bool
 	requestTrailers, responseTrailers record.Headers
 	result                            result // of all this, at the end

@@ -180,6 +180,20 @@ func TestErrorsAreRecordedAsTheClientSawThem(t *testing.T) {
 	})
 }
 
+// Nobody writes into a tenant's log while the component is away, whatever the error
+// route answers.
+func TestProjectOfACallThatFailedIsAClaim(t *testing.T) {
+	g := newGateway(t, func(http.ResponseWriter, *http.Request) error { return errUpstream }, func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "sorry")
+	})
+	g.facts.Project = "victim"
+	g.Start()
+	g.call(t, "GET", "/victim/x", nil)
+	if r := g.settled(t); r.Status != 200 || r.Project != "" || r.ClaimedProject != "victim" {
+		t.Errorf("status %d, project %q, claimed %q", r.Status, r.Project, r.ClaimedProject)
+	}
+}
+
 func TestAbortsAreRecordedAsSuch(t *testing.T) {
 	partial := func(w http.ResponseWriter) {
 		w.Header().Set("Content-Length", "100")

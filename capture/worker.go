@@ -25,6 +25,7 @@ type seen struct {
 	status            int
 	source            string
 	request, response record.Headers // to be redacted in place
+	failed            bool           // an error route answered, and not the component
 }
 
 // record makes the record of an exchange that has ended. It is good until the
@@ -33,7 +34,7 @@ func (w *worker) record(x *Exchange, level Level, who identity.Identity) *record
 	res := &x.result
 	// What a body is said to be, before secrets are taken out of that as well.
 	requestType, responseType := x.headers.Get("Content-Type"), x.response.headers.Get("Content-Type")
-	redactor := w.describe(x, seen{x.rules, x.facts, who, res.status, res.source, x.headers, x.response.headers})
+	redactor := w.describe(x, seen{x.rules, x.facts, who, res.status, res.source, x.headers, x.response.headers, x.answered})
 	r := &w.r
 	r.Success, r.Outcome = res.success, res.outcome
 	r.EndTime = r.Timestamp.Add(x.ended.Sub(x.began))
@@ -197,7 +198,7 @@ func (s *seen) placeProject(r *record.Record) {
 		return
 	}
 	project := redact.Cut(s.facts.Project, MaxName)
-	judged := r.StatusSource == "" && r.Status != 0 && r.Status != statusClientLeft
+	judged := !s.failed && r.StatusSource == "" && r.Status != 0 && r.Status != statusClientLeft
 	refused := r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden || r.Status == http.StatusNotFound
 	if s.facts.ProjectVerified || judged && !refused {
 		r.Project = project
