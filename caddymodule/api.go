@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,9 +56,12 @@ type API struct {
 	// sees every source that is not restricted. Default: `sources`.
 	SourcesClaim string `json:"sources_claim,omitempty"`
 
-	// Sources that only tokens see which name them. An empty list is none. Default: the
-	// sources of captures for which `preset openstack` stands for `iam`, since their
-	// calls tell of every user of the cloud.
+	// Sources that only tokens see which name them. An empty list is none. Default:
+	// `iam` and `keystone`, whether there are such captures or only their records, and
+	// the sources of captures for which `preset openstack` stands for `iam`, since their
+	// calls tell of every user of the cloud. Where such a source has another name, name
+	// it here: else what it has recorded is seen by every token of its project once the
+	// capture is taken out of the configuration.
 	Restrict []string `json:"restrict,omitzero"`
 
 	// How long the marker of a listing is good. Default: 1h, at most 24h.
@@ -100,6 +104,7 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 	}
 	a.serve = sync.OnceValues(a.open)
 	a.app.ownTokens = a.app.ownTokens || a.JWT == nil
+	a.app.restrictsAlone = a.app.restrictsAlone || a.Restrict == nil
 	return nil
 }
 
@@ -151,13 +156,17 @@ func (a *API) config(v *identity.Verifier, markerKey []byte) auditapi.Config {
 	}
 }
 
+// alwaysRestricted are restricted unless an API says others: what was recorded stays when
+// its capture goes.
+var alwaysRestricted = []string{"iam", "keystone"}
+
 // restricted are the sources that tokens have to name. Once the configuration is
 // loaded its captures have said theirs.
 func (a *API) restricted() []string {
 	if a.Restrict != nil {
 		return a.Restrict
 	}
-	return a.app.restricted
+	return slices.Concat(alwaysRestricted, a.app.restricted)
 }
 
 // store returns the store, which the lease of the request keeps open.

@@ -74,6 +74,8 @@ type App struct {
 	// restricted are the sources that only tokens see which name them, unless an API
 	// says others: captures add to them as they are provisioned.
 	restricted []string
+	// restrictsAlone is set by an API that says none.
+	restrictsAlone bool
 }
 
 // CaddyModule implements caddy.Module.

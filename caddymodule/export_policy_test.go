@@ -52,3 +52,6 @@ func (a *App) ClearLogs() (findings []Finding) {
 
 // Values is what is secret by its look, as package redact is told.
 func (c *Capture) Values() []string { return c.Redact.values() }
+
+// Restricted are the sources that an API shows only to tokens which name them.
+func (a *API) Restricted() []string { return a.restricted() }

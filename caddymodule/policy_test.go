@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/auditgate/auditgate/caddymodule"
 	"github.com/auditgate/auditgate/capture"
@@ -346,6 +347,46 @@ func TestPresetWithholdsHoweverThePathIsRead(t *testing.T) {
 	} {
 		if _, got := c.Decide(request("GET", path)); got != want {
 			t.Errorf("%.60s: %d, want %d", path, got, want)
+		}
+	}
+}
+
+// apiOf returns the audit_api among routes.
+func apiOf(routes caddyhttp.RouteList) *caddymodule.API {
+	for _, route := range routes {
+		for _, handler := range route.Handlers {
+			if api, ok := handler.(*caddymodule.API); ok {
+				return api
+			}
+			if sub, ok := handler.(*caddyhttp.Subroute); ok {
+				if api := apiOf(sub.Routes); api != nil {
+					return api
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// VK-02: what was recorded of Keystone is not seen by all once nothing records it.
+func TestRecordsStayRestrictedWhenTheirCaptureGoes(t *testing.T) {
+	const login = ":1 {\naudit_capture login {\npreset openstack keystone\n}\n}\n"
+	for sites, want := range map[string][]string{
+		":2 {\naudit_api\n}":                                {"iam", "keystone"},
+		login + ":2 {\naudit_api\n}":                        {"iam", "keystone", "login"},
+		login + ":2 {\naudit_api {\nrestrict none\n}\n}":    {},
+		login + ":2 {\naudit_api {\nrestrict login x\n}\n}": {"login", "x"},
+		":2 {\naudit_capture iam\naudit_api\n}":             {"iam", "keystone"},
+	} {
+		app := provision(t, sites)
+		var got []string
+		for _, server := range app.Servers {
+			if api := apiOf(server.Routes); api != nil {
+				got = api.Restricted()
+			}
+		}
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", sites, diff)
 		}
 	}
 }

@@ -154,6 +154,10 @@ func (s *survey) handler(handler any, before way) way {
 			s.find("nothing is learned from the logins that pass an audit_capture of Keystone, so nobody knows who holds its tokens; docs/openstack.md has the `learn` blocks",
 				"source", h.Source)
 		}
+		if h.restricts() && !slices.Contains(alwaysRestricted, h.Source) && h.app.restrictsAlone {
+			s.find("the records of Keystone are seen only with tokens that name their source, but under another name than iam or keystone no longer when its audit_capture is taken out; say `restrict` in audit_api",
+				"source", h.Source)
+		}
 		for _, module := range before.foreign {
 			s.find("a handler stands before audit_capture, so what it answers is not recorded; order its directive after audit_capture",
 				"module", module, "source", h.Source)

@@ -118,6 +118,9 @@ func TestWhatPassesUnseenIsFound(t *testing.T) {
 		},
 
 		"Keystone":              {":1 {\naudit_capture iam {\npreset openstack\n}\n}", []string{logins + " srv0 :1 iam"}},
+		"Keystone by its name":  {":1 {\naudit_capture keystone {\npreset openstack\nidentity {\nlearn {\non POST /x\ntoken {audit.res.json./a}\nuser_id {audit.res.json./b}\n}\n}\n}\n}\n:2 {\naudit_api\n}", nil},
+		"Keystone by another":   {":1 {\naudit_capture login {\npreset openstack iam\nidentity {\nlearn {\non POST /x\ntoken {audit.res.json./a}\nuser_id {audit.res.json./b}\n}\n}\n}\n}\n:2 {\naudit_api\n}", []string{"the records of Keystone are seen only with tokens that name their source srv0 :1 login"}},
+		"and it is restricted":  {":1 {\naudit_capture login {\npreset openstack iam\nidentity {\nlearn {\non POST /x\ntoken {audit.res.json./a}\nuser_id {audit.res.json./b}\n}\n}\n}\n}\n:2 {\naudit_api {\nrestrict login\n}\n}", nil},
 		"Keystone that teaches": {":1 {\naudit_capture iam {\npreset openstack\nidentity {\nlearn {\non POST /x\ntoken {audit.res.json./a}\nuser_id {audit.res.json./b}\n}\n}\n}\n}", nil},
 		"Glance":                {":1 {\naudit_capture glance {\npreset openstack\n}\n}", nil},
 

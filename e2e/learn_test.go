@@ -105,7 +105,7 @@ func learns(t *testing.T, k *keystone, more string) *gateway {
 }
 `, g.traffic, more, k.URL, k.URL))
 	g.start()
-	g.bearer = g.token("auditor")
+	g.bearer = g.token("auditor", "*", "iam")
 	return g
 }
 
