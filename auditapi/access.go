@@ -198,13 +198,29 @@ func (c *caller) showSelf(scope *record.Scope) {
 }
 
 // narrow returns what q asks for of the scope; of the gateway's own records only if
-// it asks for them.
-func (c *caller) narrow(q record.Query, scope record.Scope) record.Query {
+// it asks for them. A source that the caller may not see is a problem: an empty
+// answer would say that it had no calls.
+func (c *caller) narrow(q record.Query, scope record.Scope) (record.Query, error) {
 	if slices.Contains(q.Sources, record.Self) {
 		c.showSelf(&scope)
 	}
+	for _, source := range q.Sources {
+		if !scope.IncludesSource(source) {
+			return q, notFound.because("there is no source %q, or the token does not show it: /v1/whoami tells which it does", source)
+		}
+	}
 	q.Scope = scope
-	return q
+	return q, nil
+}
+
+// hidden are the restricted sources that c does not see where it sees all others.
+func (c *caller) hidden(restricted []string) (names []string) {
+	for _, source := range restricted {
+		if c.scope.AllSources && source != record.Self && !c.scope.IncludesSource(source) {
+			names = append(names, source)
+		}
+	}
+	return names
 }
 
 // listClaim reads a claim that is a list of strings or a single one, and

@@ -53,6 +53,9 @@ func (a *API) hashes(x *exchange) error {
 	if !slices.Contains(x.caller.roles, Admin) {
 		return forbidden.because("claim %q of the token has no value that means admin here", a.config.RolesClaim)
 	}
+	if !x.caller.scope.AllProjects {
+		return forbidden.because("the hashes are those of every project, and the token is not for every project")
+	}
 	pretty, err := x.onlyPretty()
 	if err != nil {
 		return err

@@ -83,6 +83,13 @@ func TestHashesAreForAdminsAlone(t *testing.T) {
 			t.Errorf("%s: %s\n%s", name, res.Status, body)
 		}
 	}
+	// A hash is the same in every project's records.
+	for name, projects := range map[string]any{"one project": []string{"p1"}, "none": nil} {
+		res, body := srv.post("/v1/hashes", token(t, map[string]any{"roles": "admin", "projects": projects}), `{"secret":"x"}`)
+		if res.StatusCode != 403 || !strings.Contains(body, "every project") {
+			t.Errorf("an admin of %s: %s\n%s", name, res.Status, body)
+		}
+	}
 	if res, body := srv.post("/v1/hashes", "", `{"secret":"x"}`); res.StatusCode != 401 {
 		t.Errorf("no token: %s\n%s", res.Status, body)
 	}

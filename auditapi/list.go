@@ -32,7 +32,10 @@ func (a *API) list(x *exchange) error {
 		place.limit = asked.limit
 	}
 	x.asked = strings.TrimPrefix(fmt.Sprintf("%s&limit=%d", a.redactQuery(asked.canonical), place.limit), "&")
-	q := x.caller.narrow(asked.query, scope)
+	q, err := x.caller.narrow(asked.query, scope)
+	if err != nil {
+		return err
+	}
 
 	turn, err := a.gate.enter(x.r.Context(), x.caller.key)
 	if err != nil {

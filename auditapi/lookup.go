@@ -137,14 +137,16 @@ func (a *API) whoami(x *exchange) error {
 	}
 	c := x.caller
 	who := struct {
-		ID        string    `json:"id"`
-		Name      string    `json:"name,omitempty"`
-		Email     string    `json:"email,omitempty"`
-		Roles     []Role    `json:"roles"`
-		Projects  any       `json:"projects"`
-		Sources   any       `json:"sources"`
-		ExpiresAt time.Time `json:"expires_at,omitzero"`
-	}{c.actor.UserID, c.actor.UserName, c.actor.UserEmail, c.roles, everything, everything, c.expires}
+		ID       string `json:"id"`
+		Name     string `json:"name,omitempty"`
+		Email    string `json:"email,omitempty"`
+		Roles    []Role `json:"roles"`
+		Projects any    `json:"projects"`
+		Sources  any    `json:"sources"`
+		// Restricted are those that are left out of all sources.
+		Restricted []string  `json:"restricted,omitempty"`
+		ExpiresAt  time.Time `json:"expires_at,omitzero"`
+	}{c.actor.UserID, c.actor.UserName, c.actor.UserEmail, c.roles, everything, everything, c.hidden(a.config.Restrict), c.expires}
 	if who.Roles == nil {
 		who.Roles = []Role{}
 	}

@@ -58,7 +58,10 @@ func (a *API) summarize(x *exchange) error {
 		return err
 	}
 	x.asked = a.redactQuery(asked.canonical)
-	q := x.caller.narrow(asked.query, scope)
+	q, err := x.caller.narrow(asked.query, scope)
+	if err != nil {
+		return err
+	}
 	answer, err := a.count(x, &q, asked.by)
 	if err != nil {
 		return err

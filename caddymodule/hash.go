@@ -92,7 +92,7 @@ a token that is an argument.
 	}
 	flags := cmd.Flags()
 	endpoint := flags.String("endpoint", "", "Where the audit API is (default: $AUDITGATE_ENDPOINT)")
-	token := flags.String("token", "", "A token of the role admin (default: $AUDITGATE_TOKEN)")
+	token := flags.String("token", "", "A token of the role admin for every project (default: $AUDITGATE_TOKEN)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		for _, option := range []struct {
 			value     *string
