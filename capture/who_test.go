@@ -18,6 +18,8 @@ func TestTokenIDIsTheHashThatStandsForTheToken(t *testing.T) {
 	for name, tc := range map[string]struct{ header, value, token string }{
 		"bearer":                {"Authorization", "Bearer opaque", "opaque"},
 		"Keystone's":            {"X-Auth-Token", "gAAAA", "gAAAA"},
+		"Swift's":               {"X-Storage-Token", "AUTH_tk", "AUTH_tk"},
+		"with underscores":      {"X_Auth_Token", "gAAAA", "gAAAA"},
 		"long":                  {"X-Auth-Token", long, long},
 		"none":                  {"X-Other", "x", ""},
 		"another scheme":        {"Authorization", "Basic YTpi", ""},

@@ -54,7 +54,9 @@ type Token struct {
 const maxTokens = 4
 
 // TokensOf returns the different tokens of a request, without their IDs: those of
-// Authorization headers with the scheme Bearer, then those of X-Auth-Token.
+// Authorization headers with the scheme Bearer, then those of X-Auth-Token, or else of
+// X-Storage-Token, which services of OpenStack read where that is missing. Both are also
+// read with underscores, since many of them cannot tell those from dashes.
 // X-Subject-Token is none of them: it is what a call is about.
 func TokensOf(h http.Header) (tokens []string) {
 	add := func(to []string, token string) []string {
@@ -70,8 +72,15 @@ func TokensOf(h http.Header) (tokens []string) {
 		}
 	}
 	var others []string
-	for _, value := range h["X-Auth-Token"] {
-		others = add(others, value)
+	for _, names := range cloudHeaders {
+		for _, name := range names {
+			for _, value := range h[name] {
+				others = add(others, value)
+			}
+		}
+		if len(others) > 0 {
+			break
+		}
 	}
 	// What one header has too many of does not push out the other's: a component goes
 	// by one of them alone.
@@ -80,6 +89,12 @@ func TokensOf(h http.Header) (tokens []string) {
 		tokens = add(tokens, token)
 	}
 	return tokens
+}
+
+// cloudHeaders are the headers with a token of OpenStack, in canonical form.
+var cloudHeaders = [...][4]string{
+	{"X-Auth-Token", "X_auth_token", "X-Auth_token", "X_auth-Token"},
+	{"X-Storage-Token", "X_storage_token", "X-Storage_token", "X_storage-Token"},
 }
 
 // Patience says what a [Method] does that would have to ask over the network.
