@@ -3,7 +3,9 @@ package identity
 import (
 	"cmp"
 	"container/heap"
+	"container/list"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +17,13 @@ const (
 	// MaxLearned is how many tokens are known at once. For a new one that which
 	// ends first goes.
 	MaxLearned = 100_000
+	// MaxLearnedOfUser is how many tokens of one user are known at once. For a new one
+	// that goes which was learned first: who logs in again and again pushes out nobody
+	// else.
+	MaxLearnedOfUser = 1000
+	// MaxLearnedRoles is how much of a user's roles is known, in bytes. What is beyond
+	// is left out.
+	MaxLearnedRoles = 2 << 10
 	// MaxUsers is how many users' names and e-mail addresses are known at once.
 	MaxUsers = 100_000
 	// LearnedFor is how long a token is known whose end is not told.
@@ -59,14 +68,28 @@ type Book struct {
 	// mu guards the rest.
 	mu     sync.RWMutex
 	tokens map[string]*entry
-	ends   ending // the same, by their end
+	ends   ending                // the same, by their end
+	of     map[string]*list.List // the same, by their holder, as they were learned
 	users  map[string]Known
 	file   *bookFile // nil: what is learned ends with the process
 }
 
 type entry struct {
 	Learned
-	at int // in ends
+	at    int           // in ends
+	among *list.Element // of its holder's
+}
+
+// holder tells holders apart. Who only claims to be somebody is another one.
+func (l *Learned) holder() string {
+	kind := "id "
+	if l.UserID == "" {
+		kind = "name "
+	}
+	if l.UserClaimed {
+		kind = "claimed " + kind
+	}
+	return kind + cmp.Or(l.UserID, l.UserName)
 }
 
 // ending is a heap: what ends first is first.
@@ -89,7 +112,7 @@ func NewBook(now func() time.Time) *Book {
 	if now == nil {
 		now = time.Now
 	}
-	return &Book{now: now, tokens: make(map[string]*entry), users: make(map[string]Known)}
+	return &Book{now: now, tokens: make(map[string]*entry), of: make(map[string]*list.List), users: make(map[string]Known)}
 }
 
 // Expect says that [Book.Load] or [Book.Unkept] will be called: whoever asks the book
@@ -105,6 +128,14 @@ func (b *Book) Learn(l Learned) {
 	if l.ID == "" || !l.Expires.After(now) {
 		return
 	}
+	room := MaxLearnedRoles
+	l.UserRoles = l.UserRoles[:min(len(l.UserRoles), MaxRoles)]
+	for i, role := range l.UserRoles {
+		if room -= len(role); room < 0 {
+			l.UserRoles = slices.Clone(l.UserRoles[:i])
+			break
+		}
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.put(l, now)
@@ -114,16 +145,31 @@ func (b *Book) Learn(l Learned) {
 // put notes a token. The caller holds mu.
 func (b *Book) put(l Learned, now time.Time) {
 	if e := b.tokens[l.ID]; e != nil {
-		e.Learned = l
-		heap.Fix(&b.ends, e.at)
-		return
+		b.drop(e)
 	}
 	for len(b.ends) > 0 && (len(b.ends) >= MaxLearned || !b.ends[0].Expires.Add(KeptAfter).After(now)) {
-		delete(b.tokens, heap.Pop(&b.ends).(*entry).ID)
+		b.drop(b.ends[0])
+	}
+	holder := l.holder()
+	if all := b.of[holder]; all != nil && all.Len() >= MaxLearnedOfUser {
+		b.drop(all.Front().Value.(*entry))
+	}
+	if b.of[holder] == nil {
+		b.of[holder] = list.New()
 	}
 	e := &entry{Learned: l}
-	b.tokens[l.ID] = e
+	b.tokens[l.ID], e.among = e, b.of[holder].PushBack(e)
 	heap.Push(&b.ends, e)
+}
+
+// drop takes out a token. The caller holds mu.
+func (b *Book) drop(e *entry) {
+	delete(b.tokens, e.ID)
+	heap.Remove(&b.ends, e.at)
+	holder := e.Learned.holder()
+	if b.of[holder].Remove(e.among); b.of[holder].Len() == 0 {
+		delete(b.of, holder)
+	}
 }
 
 // Know notes the name and the e-mail address of a user, of whoever's tokens are

@@ -97,12 +97,62 @@ func TestBookIsBoundedAndDropsWhatEndsFirst(t *testing.T) {
 	c := newClock()
 	b := identity.NewBook(c.Now)
 	for i := range identity.MaxLearned + 10 {
-		b.Learn(identity.Learned{ID: fmt.Sprint(i), UserID: "u", Expires: now.Add(time.Hour + time.Duration(i)*time.Second)})
+		b.Learn(identity.Learned{ID: fmt.Sprint(i), UserID: fmt.Sprint("u", i), Expires: now.Add(time.Hour + time.Duration(i)*time.Second)})
 	}
 	for id, known := range map[int]bool{0: false, 9: false, 10: true, identity.MaxLearned + 9: true} {
 		if who := holder(t, b, fmt.Sprint(id), now); who.Known() != known {
 			t.Errorf("token %d: %+v", id, who)
 		}
+	}
+}
+
+// Who logs in again and again pushes out tokens of their own alone.
+func TestOneUserPushesOutNobodyElse(t *testing.T) {
+	c, path, key := newClock(), filepath.Join(t.TempDir(), "learned"), bytes.Repeat([]byte{7}, 32)
+	b, _ := openBook(t, c, path, key)
+	learn := func(id string, l identity.Learned, after time.Duration) {
+		l.ID, l.Expires = id, now.Add(after)
+		b.Learn(l)
+	}
+	learn("ann's", identity.Learned{UserID: "ann"}, time.Minute) // which ends first of all
+	learn("named", identity.Learned{UserName: "u"}, time.Minute)
+	learn("claimed", identity.Learned{UserID: "u", UserClaimed: true}, time.Minute)
+	learn("another's by now", identity.Learned{UserID: "u"}, time.Hour)
+	learn("another's by now", identity.Learned{UserID: "ann"}, time.Hour)
+	const more = 10
+	for i := range identity.MaxLearnedOfUser + more {
+		learn(fmt.Sprint(i), identity.Learned{UserID: "u"}, time.Hour+time.Duration(i)*time.Second)
+	}
+	learn(fmt.Sprint(more), identity.Learned{UserID: "u"}, 2*time.Hour) // anew, and so the last
+	learn("last", identity.Learned{UserID: "u"}, 2*time.Hour)
+	for range 2 {
+		for id, known := range map[string]bool{
+			"ann's": true, "named": true, "claimed": true, "another's by now": true, "last": true,
+			fmt.Sprint(0): false, fmt.Sprint(more - 1): false, fmt.Sprint(more): true, fmt.Sprint(more + 1): false, fmt.Sprint(more + 2): true,
+		} {
+			if knows(t, b, id, now) != known {
+				t.Errorf("%s is known: %t", id, !known)
+			}
+		}
+		closeBook(t, b)
+		b, _ = openBook(t, c, path, key)
+	}
+	closeBook(t, b)
+}
+
+func TestRolesOfALearnedTokenAreBounded(t *testing.T) {
+	b := identity.NewBook(newClock().Now)
+	var roles []string
+	for range 3 * identity.MaxRoles {
+		roles = append(roles, strings.Repeat("r", identity.MaxClaimLen/2))
+	}
+	b.Learn(identity.Learned{ID: "long", UserID: "u", UserRoles: roles, Expires: now.Add(time.Hour)})
+	if n := len(holder(t, b, "long", now).UserRoles); n != 2*identity.MaxLearnedRoles/identity.MaxClaimLen {
+		t.Errorf("%d long roles are known", n)
+	}
+	b.Learn(identity.Learned{ID: "many", UserID: "u", UserRoles: strings.Split(strings.Repeat("r ", 100), " "), Expires: now.Add(time.Hour)})
+	if n := len(holder(t, b, "many", now).UserRoles); n != identity.MaxRoles {
+		t.Errorf("%d roles are known", n)
 	}
 }
 

@@ -11,8 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -92,9 +94,11 @@ func (b *Book) Load(path string, key []byte, log func(msg string, err error)) er
 		log("a part of what was learned about tokens cannot be read, and is given up", err)
 	}
 	now := b.now()
+	// What ends later was learned later, as a rule.
+	first := slices.SortedFunc(maps.Values(tokens), func(a, b Learned) int { return a.Expires.Compare(b.Expires) })
 	b.mu.Lock()
-	for id, l := range tokens {
-		if b.tokens[id] == nil && l.Expires.Add(KeptAfter).After(now) { // what was learned meanwhile is newer
+	for _, l := range first {
+		if b.tokens[l.ID] == nil && l.Expires.Add(KeptAfter).After(now) { // what was learned meanwhile is newer
 			b.put(l, now)
 		}
 	}
