@@ -55,3 +55,12 @@ func (c *Capture) Values() []string { return c.Redact.values() }
 
 // Restricted are the sources that an API shows only to tokens which name them.
 func (a *API) Restricted() []string { return a.restricted() }
+
+// PooledKeys are keys that several configurations hold.
+type PooledKeys = pooledKeys
+
+// Hold has a log told until release.
+func (p *PooledKeys) Hold(log func(string, error)) (release func()) { return p.hold(log) }
+
+// Tell tells the newest log.
+func (p *PooledKeys) Tell(msg string, err error) { p.tell(msg, err) }

@@ -113,3 +113,29 @@ func read(t *testing.T, dir string) string {
 	}
 	return all.String()
 }
+
+// Keys outlive the configuration that had them first, and its log.
+func TestPooledKeysTellTheNewestLogThatIsOpen(t *testing.T) {
+	var keys caddymodule.PooledKeys
+	var told []string
+	log := func(name string) func(string, error) {
+		return func(msg string, _ error) { told = append(told, name+": "+msg) }
+	}
+	tell := func(msg string) { keys.Tell(msg, nil) }
+	tell("nobody listens")
+	first := keys.Hold(log("first"))
+	tell("1")
+	second := keys.Hold(log("second"))
+	tell("2")
+	first()
+	tell("3")
+	failed := keys.Hold(log("failed")) // a configuration that could not be loaded
+	failed()
+	failed()
+	tell("4")
+	second()
+	tell("nobody listens")
+	if got, want := strings.Join(told, ", "), "first: 1, second: 2, second: 3, second: 4"; got != want {
+		t.Errorf("told: %s; want %s", got, want)
+	}
+}

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -16,11 +18,43 @@ import (
 // ones, and many reloads fetch no more often than one.
 var remoteKeys = caddy.NewUsagePool()
 
-// pooledKeys is a key set in the pool.
-type pooledKeys struct{ *identity.RemoteKeys }
+// pooledKeys is a key set in the pool. What it has to tell goes to the log of the newest
+// configuration that holds it: that of the first may be closed.
+type pooledKeys struct {
+	*identity.RemoteKeys
+	mu   sync.Mutex
+	logs []*logFunc
+}
+
+type logFunc func(msg string, err error)
 
 // Destruct implements caddy.Destructor.
-func (pooledKeys) Destruct() error { return nil }
+func (*pooledKeys) Destruct() error { return nil }
+
+// hold has a log told, until release.
+func (p *pooledKeys) hold(log logFunc) (release func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.logs = append(p.logs, &log)
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.logs = slices.DeleteFunc(p.logs, func(l *logFunc) bool { return l == &log })
+	}
+}
+
+// tell tells the newest log.
+func (p *pooledKeys) tell(msg string, err error) {
+	p.mu.Lock()
+	var log *logFunc
+	if n := len(p.logs); n > 0 {
+		log = p.logs[n-1]
+	}
+	p.mu.Unlock()
+	if log != nil {
+		(*log)(msg, err)
+	}
+}
 
 // held is what a module of one configuration holds on to.
 type held []func()
@@ -43,12 +77,18 @@ func publishedKeys(ctx caddy.Context, at string, h *held) (*identity.RemoteKeys,
 	if err != nil {
 		return nil, fmt.Errorf("jwks_url: %w", err)
 	}
-	log := logTo(ctx, "jwks_url", at)
-	keys, _, _ := remoteKeys.LoadOrNew(at, func() (caddy.Destructor, error) {
-		return pooledKeys{identity.NewRemoteKeys(at, nil, log)}, nil
+	pooled, _, _ := remoteKeys.LoadOrNew(at, func() (caddy.Destructor, error) {
+		p := new(pooledKeys)
+		p.RemoteKeys = identity.NewRemoteKeys(at, nil, p.tell)
+		return p, nil
 	})
-	*h = append(*h, func() { _, _ = remoteKeys.Delete(at) })
-	return keys.(pooledKeys).RemoteKeys, nil
+	keys := pooled.(*pooledKeys)
+	release := keys.hold(logTo(ctx, "jwks_url", at))
+	*h = append(*h, func() {
+		release()
+		_, _ = remoteKeys.Delete(at)
+	})
+	return keys.RemoteKeys, nil
 }
 
 // keystone returns who asks the Keystone at a URL. It asks nothing yet.

@@ -76,7 +76,7 @@ func (w *worker) progress(x *Exchange, s seen) *record.Record {
 	// The exchange goes on, and a worker will want them as they are.
 	s.request, s.response = slices.Clone(x.headers), slices.Clone(s.response)
 	s.who, _ = x.who(context.Background(), s.rules, &s.facts, identity.Never)
-	x.announcedAs = s.who
+	x.announcedAs, x.announcedBy = s.who, s.rules
 	redactor := w.describe(x, s)
 	w.r.Success, w.r.Outcome = record.SuccessUnknown, record.OutcomeInProgress
 	w.r.RequestBody = x.uploaded().soFar(s.request)

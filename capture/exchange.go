@@ -70,9 +70,10 @@ type Exchange struct {
 	// ledger has heard of it. announcing guards both, and is held while that happens.
 	sealed, announced bool
 	announcing        sync.Mutex
-	// announcedAs is who made the call as far as was known when it was announced.
-	// announcing guards it.
+	// announcedAs is who made the call as far as was known when it was announced, by
+	// which rules. announcing guards both.
 	announcedAs identity.Identity
+	announcedBy *Rules
 
 	// readsRequest and readsResponse tell that a lesson needs the body, taught that
 	// the lessons are over.

@@ -161,8 +161,8 @@ func (p *Pipeline) complete(ctx context.Context, w *worker, x *Exchange, patienc
 		made = false
 		return made
 	}
-	if !who.AuthVerified && x.announcedAs.AuthVerified {
-		who = x.announcedAs // the token has ended since, and the call began before
+	if as := x.announcedAs; !who.AuthVerified && !who.Disputed && as.AuthVerified && x.announcedBy == x.rules {
+		who = as // the token has ended since, and the call began before
 	}
 	r := w.record(x, min(x.level(), Metadata), who) // None: an inner capture came after it was announced
 	err := x.ledger.Settle(r)

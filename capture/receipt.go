@@ -21,6 +21,7 @@ const MaxPromised = MaxWaiting
 // The errors for which a pipeline refuses a receipt by itself.
 var (
 	errTooMany = errors.New("too many calls have a receipt and no record yet")
+	errRefused = errors.New("the call was refused a receipt before")
 	errMemory  = errors.New("the memory for calls is used up")
 )
 
@@ -31,10 +32,13 @@ var clerks = sync.Pool{New: func() any { return new(worker) }}
 // Receipt stores what is known of the call, so that there will be a record of it,
 // and returns when that is stored; see [Ledger.Receipt]. It is called before the
 // handler, for calls that must not pass unrecorded. With an error the call must be
-// answered in place of the handler. Further calls do nothing after one without an
-// error.
+// answered in place of the handler, and further calls return one too; after one
+// without an error they do nothing.
 func (x *Exchange) Receipt(ctx context.Context) (err error) {
-	if x.promised {
+	switch {
+	case x.refused: // there may be a receipt, and nobody knows
+		return errRefused
+	case x.promised:
 		return nil
 	}
 	defer func() {

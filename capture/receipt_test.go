@@ -1,6 +1,7 @@
 package capture_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/auditgate/auditgate/capture"
+	"github.com/auditgate/auditgate/capture/identity"
 	"github.com/auditgate/auditgate/record"
 )
 
@@ -132,5 +134,59 @@ func TestReceiptsAreRefusedBeforeTheMemoryForTheirRecordsIsUsedUp(t *testing.T) 
 	g.until(t, func() bool { return g.released == len(live)+1 })
 	if len(g.lost) != 0 || len(g.records) != len(live)+1 {
 		t.Errorf("%d records of %d calls, lost %v", len(g.records), len(live)+1, g.lost)
+	}
+}
+
+// A call that was refused is not let in by another capture.
+func TestReceiptThatWasRefusedStaysSo(t *testing.T) {
+	g := newGateway(t, nil, nil)
+	g.noReceipt = errors.New("the disk is full")
+	x, err := g.promised(t, httptest.NewRequest("GET", "/", nil))
+	g.noReceipt = nil
+	if err == nil || x.Receipt(t.Context()) == nil {
+		t.Error("a call without a receipt was let in")
+	}
+	x.End(capture.Ending{})
+	g.until(t, func() bool { return len(g.records) == 1 && g.released == 1 })
+}
+
+// Who was known when a call was announced is who made it, unless more is known of it
+// at its end, or another capture says how that is found out.
+func TestWhoWasKnownAtFirstIsKnownAtTheEnd(t *testing.T) {
+	ann := identity.Identity{Actor: record.Actor{UserID: "ann", AuthMethod: "learned", AuthVerified: true}}
+	bob := identity.Identity{Actor: record.Actor{UserID: "bob", AuthMethod: "learned", AuthVerified: true}}
+	claimed := identity.Identity{Actor: record.Actor{UserID: "mallory", AuthMethod: "jwt"}}
+	for name, tc := range map[string]struct {
+		first, last identity.Identity
+		joins       bool
+		want        string
+	}{
+		"nobody any more":              {ann, identity.Identity{}, false, "ann"},
+		"only a claim":                 {ann, claimed, false, "ann"},
+		"another":                      {ann, bob, false, "bob"},
+		"tokens of different people":   {ann, identity.Identity{Disputed: true}, false, ""},
+		"nobody by another's rules":    {ann, identity.Identity{}, true, ""},
+		"a claim, and nobody any more": {claimed, identity.Identity{}, false, ""},
+	} {
+		g := newGateway(t, nil, nil)
+		g.rules.Identity = identity.Methods{func(_ context.Context, _ *identity.Evidence, p identity.Patience) (identity.Identity, bool) {
+			if p == identity.Never {
+				return tc.first, false
+			}
+			return tc.last, false
+		}}
+		x, err := g.promised(t, httptest.NewRequest("GET", "/", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tc.joins {
+			inner := *g.rules
+			x.Join(&inner, nil, capture.BodiesDefault, nil)
+		}
+		x.End(capture.Ending{})
+		g.until(t, func() bool { return len(g.records) == 1 && g.released == 1 })
+		if got := g.records[0].UserID; got != tc.want {
+			t.Errorf("%s: %q, want %q", name, got, tc.want)
+		}
 	}
 }

@@ -19,6 +19,9 @@ type Identity struct {
 	// ProjectVerified tells that somebody other than the client says what the project
 	// is, though nobody else may say who the user is.
 	ProjectVerified bool
+	// Disputed tells that tokens of the call name different people, so that a method
+	// named nobody.
+	Disputed bool
 }
 
 // Evidence is all that may tell who made a call.
@@ -123,6 +126,7 @@ func Default() Methods { return Methods{Server, Certificate, FromBook, Claims} }
 // Who returns who made a call. TokenID is set wherever there is a token, known
 // caller or not: that of the token which told, else of the first.
 func (m Methods) Who(ctx context.Context, e *Evidence, p Patience) (id Identity, pending bool) {
+	disputed := false
 	for _, method := range m {
 		if id, pending = method(ctx, e, p); pending {
 			return Identity{}, true
@@ -130,8 +134,10 @@ func (m Methods) Who(ctx context.Context, e *Evidence, p Patience) (id Identity,
 		if id.Known() {
 			break
 		}
+		disputed = disputed || id.Disputed
 		id = Identity{}
 	}
+	id.Disputed = disputed
 	if id.TokenID == "" && len(e.Tokens) > 0 {
 		id.TokenID = e.Tokens[0].ID
 	}
@@ -209,7 +215,7 @@ func byToken(e *Evidence, ask func(Token) (id Identity, pending bool)) (found Id
 			continue
 		}
 		if found.Known() && (id.UserID != found.UserID || id.UserName != found.UserName || id.UserEmail != found.UserEmail || id.Project != found.Project) {
-			return Identity{}, false
+			return Identity{Disputed: true}, false
 		}
 		id.TokenID = t.ID
 		found = id

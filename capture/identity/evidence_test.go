@@ -92,6 +92,9 @@ func TestFirstMethodThatKnowsSomebodyWins(t *testing.T) {
 			if id != "" {
 				id = "id of " + id
 			}
+			if who.Disputed != (name == "two tokens of two people") {
+				t.Errorf("disputed: %t", who.Disputed)
+			}
 			if pending || who.UserID != tc.user || who.AuthMethod != tc.method || who.Project != tc.project || who.TokenID != id {
 				t.Errorf("got %+v, pending %t", who, pending)
 			}
