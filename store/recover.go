@@ -83,7 +83,7 @@ func openJournal(dir string, o JournalOptions) (_ *Journal, err error) {
 	if len(old.files) > 0 {
 		oldest = old.files[0]
 	}
-	if dropped(dir) < oldest.first-1 {
+	if old.dropped < oldest.first-1 {
 		if err := noteDropped(dir, oldest.first-1); err != nil {
 			return nil, err
 		}
@@ -245,8 +245,8 @@ func (r *replay) gaps(run *lastRun, runErr error, entries []Row, unsettled map[s
 		r.log("counts of the last run cannot be read", runErr)
 		unknown(callsName)
 	case run != nil && len(r.files) == 0:
-		if run.sequence > r.after && len(r.damaged) == 0 {
-			r.log("the journal has no files any more", fmt.Errorf("%w: sequences %d to %d", ErrCorrupt, r.after+1, run.sequence))
+		if kept := min(r.after, r.dropped); run.sequence > kept && len(r.damaged) == 0 {
+			r.log("the journal has no files any more", fmt.Errorf("%w: sequences %d to %d", ErrCorrupt, kept+1, run.sequence))
 			unknown("files")
 		}
 		r.last = run.sequence

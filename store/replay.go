@@ -20,7 +20,9 @@ import (
 //
 // A file ends with its last good frame. What stands behind that was never
 // acknowledged, or it is missing in the sequence: every hole there is damage,
-// and nothing else is, since files are dropped oldest first.
+// and nothing else is, since files are dropped oldest first. A file that stands was
+// perhaps kept elsewhere, and perhaps half of it: what is missing in it is told of
+// once too often rather than never.
 type replay struct {
 	log   func(string, error)
 	keys  *Keyring
@@ -29,7 +31,8 @@ type replay struct {
 	files   []*file   // those that could be read, oldest first
 	damaged []string  // paths of those that could not
 	number  uint64    // the greatest of any file
-	after   uint64    // sequences up to this one are kept elsewhere
+	after   uint64    // sequences up to this one may be kept elsewhere
+	dropped uint64    // and those up to this one were in files that are gone; see droppedName
 	since   time.Time // what is not kept elsewhere is later; zero: unknown
 	last    uint64    // sequence of the newest row
 	before  time.Time // when that was written
@@ -51,7 +54,7 @@ type hole struct {
 // replayFiles reads all journal files in dir.
 func replayFiles(dir string, after uint64, since time.Time, keys *Keyring, log func(string, error)) (*replay, error) {
 	r := &replay{
-		log: log, keys: keys, cache: newFrameCache(), after: after, since: since,
+		log: log, keys: keys, cache: newFrameCache(), after: after, dropped: dropped(dir), since: since,
 		settled: map[string]map[string]uint64{}, written: map[string]time.Time{},
 	}
 	entries, err := disk.ReadDir(dir)
@@ -84,7 +87,10 @@ func replayFiles(dir string, after uint64, since time.Time, keys *Keyring, log f
 	for i, f := range r.files {
 		if i == 0 {
 			// Where files before it are missing that were not dropped, it shows.
-			r.last = min(f.first-1, dropped(dir))
+			r.last = min(f.first-1, r.dropped)
+		}
+		if i > 0 && f.boot != r.files[i-1].boot { // that run began behind what was kept elsewhere
+			r.last = max(r.last, min(f.first-1, r.after))
 		}
 		r.expect(f.first, f.begun, f.boot)
 		if i == 0 && len(r.holes) > 0 {
@@ -132,7 +138,7 @@ func (r *replay) lostSince(end time.Time) time.Time {
 // expect notes a hole where the record after the last one is not that of
 // sequence, which boot wrote at now.
 func (r *replay) expect(sequence uint64, now time.Time, boot string) {
-	h := hole{max(r.last, r.after) + 1, sequence - 1, r.stretch(now), now, boot}
+	h := hole{r.last + 1, sequence - 1, r.stretch(now), now, boot}
 	r.last = max(r.last, sequence-1)
 	if h.first > h.last {
 		return

@@ -40,7 +40,7 @@ func inspect(dir string) (err error) {
 	there := make(map[string]bool)
 	for _, e := range entries {
 		switch filepath.Ext(e.Name()) {
-		case ".mem":
+		case logExt:
 			info, err := e.Info()
 			if err != nil {
 				return err
@@ -51,7 +51,7 @@ func inspect(dir string) (err error) {
 		case tableExt:
 			there[e.Name()] = true
 		}
-		if e.Name() == keptDir {
+		if e.Name() == keptDir || e.Name() == doneDir {
 			return suspect("an earlier attempt to open it was cut off")
 		}
 	}
@@ -81,8 +81,11 @@ func inspect(dir string) (err error) {
 	return nil
 }
 
-// tableExt is the ending of Badger's tables.
-const tableExt = ".sst"
+// The endings of Badger's tables and write-ahead logs.
+const (
+	tableExt = ".sst"
+	logExt   = ".mem"
+)
 
 // readTables returns the names of the tables that Badger's own manifest has.
 func readTables(dir string) (map[string]bool, error) {

@@ -72,7 +72,7 @@ func openDatabase(dir string, log func(string, error)) (*dgraph.DB, error) {
 		// time it finds everything.
 		db, err = dgraph.Open(databaseOptions(dir, log))
 	}
-	if err != nil && !isSuspended(err) && removeUnused(dir) == nil {
+	if err != nil && isDamage(err) && removeUnused(dir) == nil {
 		db, err = dgraph.Open(databaseOptions(dir, log))
 	}
 	if err != nil {
@@ -80,9 +80,6 @@ func openDatabase(dir string, log func(string, error)) (*dgraph.DB, error) {
 	}
 	return db, nil
 }
-
-// isSuspended reports whether an error is about the machine and will pass.
-func isSuspended(err error) bool { return !isDamage(err) }
 
 // removeUnused removes the files of a Badger that it makes anew where they are
 // missing, and that have nothing of ours: values never go to the value log, and
@@ -114,9 +111,9 @@ func checkDatabase(dir string) error {
 		switch ext := filepath.Ext(e.Name()); {
 		case e.Name() == dgraph.ManifestFilename:
 			manifest = true
-		case ext == ".sst":
+		case ext == tableExt:
 			tables = true
-		case ext == ".mem" || ext == ".vlog":
+		case ext == logExt || ext == ".vlog":
 			// A process that is killed between creating such a file and giving
 			// it its size leaves it empty, and nothing was in it yet.
 			if info, err := e.Info(); err == nil && info.Size() == 0 {

@@ -70,8 +70,8 @@ func isDamage(err error) bool {
 }
 
 // probe has another process open the Badger in dir. The error wraps
-// store.ErrCorrupt where that shows that it is damaged. The tables stay in keptDir
-// until it is known that nothing was lost; orphans says whether Badger has removed
+// store.ErrCorrupt where that shows that it is damaged. What Badger changes stays in
+// keptDir until it is known that nothing was lost; orphans says whether Badger has removed
 // some.
 func probe(dir string, log func(string, error)) (orphans bool, err error) {
 	if orphans, err = keep(dir); err != nil {
@@ -138,12 +138,17 @@ func firstLines(text string) string {
 	return text[:min(len(text), 300)]
 }
 
-// keptDir has the tables of a segment, and its Badger's manifest, while the segment
-// is probed.
-const keptDir = "kept"
+// keptDir has the tables of a segment, and copies of what else Badger changes when it
+// opens them, while it is not known whether that loses something: Badger's manifest
+// and its write-ahead logs. Once it is known, doneDir is its name while it is removed,
+// so that a half of it is never put back.
+const (
+	keptDir = "kept"
+	doneDir = "kept.done"
+)
 
-// keep puts a second name to every table, and copies Badger's manifest. orphans
-// says whether there are tables that Badger will remove.
+// keep puts a second name to every table, and copies the rest. orphans says whether
+// there are tables that Badger will remove.
 func keep(dir string) (orphans bool, err error) {
 	if err := restore(dir); err != nil { // an earlier attempt was cut off
 		return false, err
@@ -153,28 +158,34 @@ func keep(dir string) (orphans bool, err error) {
 		return false, err
 	}
 	known, _ := readTables(dir)
-	names, err := filepath.Glob(filepath.Join(dir, "*"+tableExt))
+	entries, err := disk.ReadDir(dir)
 	if err != nil {
 		return false, err
 	}
-	for _, name := range names {
-		orphans = orphans || !known[filepath.Base(name)]
-		if err := disk.Link(name, filepath.Join(kept, filepath.Base(name))); err != nil {
+	for _, e := range entries {
+		from, to := filepath.Join(dir, e.Name()), filepath.Join(kept, e.Name())
+		switch {
+		case filepath.Ext(e.Name()) == tableExt:
+			orphans = orphans || !known[e.Name()]
+			err = disk.Link(from, to)
+		case filepath.Ext(e.Name()) == logExt || e.Name() == dgraph.ManifestFilename:
+			var data []byte
+			if data, err = disk.ReadFile(from); err == nil {
+				err = disk.Replace(to, data)
+			}
+		}
+		if err != nil {
 			return false, err
 		}
 	}
-	data, err := disk.ReadFile(filepath.Join(dir, dgraph.ManifestFilename))
-	if errors.Is(err, fs.ErrNotExist) {
-		return orphans, nil
-	}
-	if err == nil {
-		err = disk.Replace(filepath.Join(kept, dgraph.ManifestFilename), data)
-	}
-	return orphans, err
+	return orphans, errors.Join(disk.SyncDir(kept), disk.SyncDir(dir))
 }
 
 // restore puts back what keep has kept.
 func restore(dir string) error {
+	if err := disk.RemoveAll(filepath.Join(dir, doneDir)); err != nil {
+		return err
+	}
 	kept := filepath.Join(dir, keptDir)
 	entries, err := disk.ReadDir(kept)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -184,9 +195,21 @@ func restore(dir string) error {
 		return err
 	}
 	for _, e := range entries {
+		if filepath.Ext(e.Name()) == ".new" { // half a copy; Badger had not begun
+			continue
+		}
 		if err := disk.Rename(filepath.Join(kept, e.Name()), filepath.Join(dir, e.Name())); err != nil {
 			return err
 		}
 	}
-	return errors.Join(disk.RemoveAll(kept), disk.SyncDir(dir))
+	return errors.Join(disk.SyncDir(dir), disk.RemoveAll(kept))
+}
+
+// release lets go of what keep has kept, at once, whatever comes between.
+func release(dir string) error {
+	done := filepath.Join(dir, doneDir)
+	if err := disk.Rename(filepath.Join(dir, keptDir), done); err != nil {
+		return err
+	}
+	return errors.Join(disk.SyncDir(dir), disk.RemoveAll(done))
 }

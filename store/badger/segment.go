@@ -195,7 +195,7 @@ func (s *segment) open(log func(string, error)) (lost int, err error) {
 		return 0, errors.Join(err, db.Close(), restore(s.dir))
 	}
 	if probed {
-		if err := disk.RemoveAll(filepath.Join(s.dir, keptDir)); err != nil {
+		if err := release(s.dir); err != nil {
 			return 0, errors.Join(err, db.Close())
 		}
 	}

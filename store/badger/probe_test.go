@@ -1,0 +1,151 @@
+package badger_test
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/auditgate/auditgate/record"
+	"github.com/auditgate/auditgate/store/badger"
+	faulty "github.com/auditgate/auditgate/store/disk"
+	"github.com/auditgate/auditgate/store/storetest"
+)
+
+// packedAndKilled is a store with one segment that was not closed in order.
+func packedAndKilled(t *testing.T, n int) (dir string) {
+	t.Helper()
+	live, dir := quickDir(t)+"/live", quickDir(t)+"/killed"
+	s, err := badger.OpenWithRoom(badger.Options{Path: live}, func() error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.StopPacker()
+	maker := storetest.NewRecords(9)
+	var records []*record.Record
+	for range n {
+		r := maker.Next()
+		r.Method = "POST"
+		records = append(records, r)
+	}
+	storetest.Add(t, s, records...)
+	storetest.Pack(t, s)
+	copyDir(t, live, dir)
+	storetest.Close(t, s)
+	return dir
+}
+
+// A process that dies while it tries a segment that an earlier death left open loses
+// nothing of it, wherever that comes.
+func TestDeathWhileASegmentIsProbedLosesNothing(t *testing.T) {
+	const n = 1200
+	dir := packedAndKilled(t, n)
+	var images []string
+	var mu sync.Mutex // guards images and seen
+	seen := 0
+	faulty.Inject(func(op, path string) error {
+		if !strings.HasPrefix(path, filepath.Join(dir, "segments")) {
+			return nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		// Every rename and removal, where what is kept is let go, and some of the rest.
+		if seen++; op != "rename" && op != "remove" && seen%stride(10) != 0 {
+			return nil
+		}
+		image := fmt.Sprintf("%s/%d %s", quickDir(t), seen, op)
+		if err := copyTree(dir, image); err != nil {
+			t.Error(err)
+		}
+		images = append(images, image)
+		return nil
+	})
+	check := func(name, dir string) {
+		s, err := badger.OpenWithRoom(badger.Options{Path: dir}, func() error { return nil })
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got := len(storetest.List(t, s, record.Query{Scope: storetest.Everything})); got != n {
+			t.Errorf("%s: %d records are listed, want %d", name, got, n)
+		}
+		if err := s.Health(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if gaps, err := s.Gaps(t.Context(), time.Time{}, time.Time{}, 10); err != nil || len(gaps) > 0 {
+			t.Errorf("%s: gaps %v %v", name, gaps, err)
+		}
+		storetest.Close(t, s)
+	}
+	check("without a death", dir)
+	faulty.Inject(nil)
+	if len(images) < 4 {
+		t.Fatalf("the process could die at %d operations only", len(images))
+	}
+	t.Logf("%d operations, %d deaths", seen, len(images))
+	for _, image := range images {
+		check(filepath.Base(image), image)
+	}
+}
+
+// A file of the journal whose packing was cut off is damaged before it is packed
+// again: what its segment was made ready for does not count as packed.
+func TestHolesOfAFileThatWasHalfPackedAreTold(t *testing.T) {
+	const n = 3000
+	live, dir := quickDir(t)+"/live", quickDir(t)+"/killed"
+	s, err := badger.OpenWithRoom(badger.Options{Path: live}, func() error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.StopPacker()
+	maker := storetest.NewRecords(5)
+	for range n {
+		storetest.Add(t, s, maker.Next())
+	}
+	faulty.Inject(func(op, path string) error { // behind the segment's manifest, before Badger
+		if strings.HasPrefix(path, filepath.Join(live, "segments")) && op == "readdir" {
+			return syscall.EIO
+		}
+		return nil
+	})
+	err = s.Pack(t.Context())
+	faulty.Inject(nil)
+	if !errors.Is(err, syscall.EIO) {
+		t.Fatalf("packing: %v", err)
+	}
+	copyDir(t, live, dir)
+	storetest.Close(t, s)
+
+	files, err := filepath.Glob(filepath.Join(dir, "journal", "*.journal"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	if err := flip(files[0], 150_000); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = badger.OpenWithRoom(badger.Options{Path: dir}, func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	gaps, err := s.Gaps(t.Context(), time.Time{}, time.Time{}, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed, told := 0, uint64(0)
+	for _, r := range storetest.List(t, s, record.Query{Scope: storetest.Everything}) {
+		if r.Gap == nil {
+			listed++
+		}
+	}
+	for _, g := range gaps {
+		told += g.Gap.Count
+	}
+	if listed == n || uint64(listed)+told != n {
+		t.Errorf("of %d records %d are listed, and %d are told to be lost", n, listed, told)
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
