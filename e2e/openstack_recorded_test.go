@@ -285,6 +285,7 @@ func nothingSecret(t *testing.T, g *gateway, calls []recorded) {
 		plants = append(plants, &plant{position: secret, text: secret, tells: []string{secret}, least: min(len(secret), 20)})
 	}
 	s := newSearch(plants)
+	g.bearer = g.token("admin", "iam", "glance", "auditgate") // who also sees what the gateway says of itself
 	for _, query := range []url.Values{{"limit": {"1000"}}, {"limit": {"1000"}, "source": {"auditgate"}}} {
 		answer := g.get("/v1/-/logs?" + query.Encode())
 		s.in("the log", answer)
