@@ -99,7 +99,8 @@ func (p *Pipeline) Begin(w http.ResponseWriter, r *http.Request, c Call) *Exchan
 		pipeline: p, rules: c.Rules, levels: c.Levels, bodies: c.Bodies, gather: c.Facts,
 		ledger: c.Ledger, release: c.Release, ctx: r.Context(), trailer: r.Trailer,
 		method: redact.Cut(cmp.Or(c.Method, r.Method), MaxName), host: redact.Cut(r.Host, MaxName), protocol: protocolOf(r),
-		client: c.ClientIP, peer: hostOnly(r.RemoteAddr)}
+		client: c.ClientIP, peer: hostOnly(r.RemoteAddr),
+	}
 	var cut bool
 	if x.headers, cut = copyHeaders(r.Header); cut {
 		x.whole = r.Header.Clone() // handlers may change it
