@@ -216,7 +216,7 @@ func (c *caller) narrow(q record.Query, scope record.Scope) (record.Query, error
 // hidden are the restricted sources that c does not see where it sees all others.
 func (c *caller) hidden(restricted []string) (names []string) {
 	for _, source := range restricted {
-		if c.scope.AllSources && source != record.Self && !c.scope.IncludesSource(source) {
+		if c.scope.AllSources && source != record.Self && !c.scope.IncludesSource(source) && !slices.Contains(names, source) {
 			names = append(names, source)
 		}
 	}

@@ -78,6 +78,8 @@ func (a *API) goOn(place *marker, l *question) (*question, error) {
 		return nil, markerInvalid.because("the marker was given to another caller")
 	case m.project != place.project:
 		return nil, markerInvalid.because("the marker belongs to the project %q", m.project)
+	case l.filtered && m.query == "" && l.canonical != "":
+		return nil, markerInvalid.because("the marker belongs to a query without filters: send it alone, or without them")
 	case l.filtered && m.query != l.canonical:
 		return nil, markerInvalid.because("the marker belongs to another query, %q: send it alone, or with the same parameters", cut(m.query, maxDetail))
 	case a.config.Now().Unix() >= m.expires:

@@ -57,6 +57,10 @@ func TestMarkersGoOnWithTheirOwnQueryAlone(t *testing.T) {
 			t.Errorf("%s: detail is %q, want it to say %q", name, p.Detail, tt.says)
 		}
 	}
+	plain := srv.list("/v1/-/logs?limit=1", all).Marker
+	if p := srv.refuse(400, "marker-invalid", "GET", "/v1/-/logs?source=nova&marker="+plain, all); !strings.Contains(p.Detail, "a query without filters") {
+		t.Errorf("the marker of a query without filters: detail is %q", p.Detail)
+	}
 	// A fresh token of the same caller is as good.
 	srv.list("/v1/-/logs?marker="+marker, token(t, map[string]any{"exp": time.Now().Add(time.Minute).Unix()}))
 }
