@@ -91,7 +91,7 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 	}
 	if a.JWT != nil {
 		if a.verifier, err = a.JWT.verifier(ctx, &a.held); err != nil {
-			return fmt.Errorf("jwt: %w", err)
+			return fmt.Errorf("jwt block: %w", err)
 		}
 	}
 	if a.Keystone != "" {

@@ -265,7 +265,7 @@ func parseJWT(d *caddyfile.Dispenser, to **JWT) error {
 	*to = j
 	if b.err == nil {
 		if err := j.check(); err != nil {
-			b.err = d.Errf("jwt: %v", err)
+			b.err = d.Errf("jwt block: %v", err)
 		}
 	}
 	return b.err

@@ -93,6 +93,9 @@ func (k *keys) Redaction() []byte { return k.redaction }
 // AddLogRules adds to what is secret in Caddy's log.
 var AddLogRules = logRules.add
 
+// LogText is a text as Caddy's log has it.
+var LogText = logText
+
 // ForgetLogRules makes that the defaults again.
 func ForgetLogRules() {
 	logRules.options = redact.Options{}

@@ -153,7 +153,7 @@ func (m *Method) check() error {
 	case !slices.Contains(methodNames, m.Method):
 		return fmt.Errorf("method %q is unknown: want one of %q", m.Method, methodNames)
 	case (m.Method == "jwt") != (m.JWT != nil):
-		return errors.New("jwt: its settings are missing, or stand with another method")
+		return errors.New("jwt block: its settings are missing, or stand with another method")
 	case (m.Method == "introspect") != (m.Introspect != nil):
 		return errors.New("introspect: its settings are missing, or stand with another method")
 	case (m.Method == "header") != (m.UserIDHeader != ""):
@@ -168,7 +168,7 @@ func (m *Method) check() error {
 	}
 	if m.JWT != nil {
 		if err := m.JWT.check(); err != nil {
-			return fmt.Errorf("jwt: %w", err)
+			return fmt.Errorf("jwt block: %w", err)
 		}
 	}
 	if m.Introspect != nil {
@@ -231,7 +231,7 @@ func (i *Identity) methods(ctx caddy.Context, held *held) (identity.Methods, err
 		case "jwt":
 			v, err := m.JWT.verifier(ctx, held)
 			if err != nil {
-				return nil, fmt.Errorf("identity: jwt: %w", err)
+				return nil, fmt.Errorf("identity: jwt block: %w", err)
 			}
 			all = append(all, identity.Verified(v))
 		case "caddy":

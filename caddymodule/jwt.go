@@ -114,7 +114,7 @@ func (j *JWT) verifier(ctx caddy.Context, held *held) (*identity.Verifier, error
 		if isPlaceholder.MatchString(secret) {
 			var err error
 			if secret, err = repl.ReplaceOrErr(secret, true, true); err != nil {
-				return nil, fmt.Errorf("hmac_secret: %w", err)
+				return nil, fmt.Errorf("reading hmac_secret failed: %w", err)
 			}
 		}
 		c.HMACSecret = []byte(secret)

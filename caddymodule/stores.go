@@ -106,7 +106,7 @@ func keyring(texts []string) (*store.Keyring, error) {
 	}
 	k, err := store.NewKeyring(secrets...)
 	if err != nil {
-		return nil, fmt.Errorf("encryption_key: %w", err)
+		return nil, fmt.Errorf("encryption_key lines: %w", err)
 	}
 	return k, nil
 }

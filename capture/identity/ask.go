@@ -163,7 +163,7 @@ func (a *asker[A]) board(id, token string, slot bool) (*flight[A], error) {
 func (a *asker[A]) fly(f *flight[A], id, token string) {
 	defer func() {
 		if v := recover(); v != nil {
-			f.err = fmt.Errorf("asking about a token: a panic of type %T", v) // whose value may hold it
+			f.err = fmt.Errorf("asking whose token it is: a panic of type %T", v) // whose value may hold it
 			a.note(id, f.err)
 		}
 		a.mu.Lock()
@@ -238,7 +238,7 @@ func exchange(client *http.Client, req *http.Request, token string) (r reply, er
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }, // with TLS
 	}))
 	unanswered := func(err error) error {
-		err = fmt.Errorf("asking about a token: %w", err)
+		err = fmt.Errorf("asking whose token it is: %w", err)
 		var slow net.Error
 		if !connected.Load() || errors.As(err, &slow) && slow.Timeout() {
 			return absent{err}
@@ -251,7 +251,7 @@ func exchange(client *http.Client, req *http.Request, token string) (r reply, er
 	}
 	defer res.Body.Close()
 	if status := res.StatusCode; status == http.StatusTooManyRequests || status > http.StatusInternalServerError && ordinary(token) {
-		return r, absent{fmt.Errorf("asking about a token: the server answered %d", status)}
+		return r, absent{fmt.Errorf("asking whose token it is: the server answered %d", status)}
 	}
 	r = reply{status: res.StatusCode, header: res.Header}
 	if r.body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer+1)); err != nil {
@@ -274,7 +274,7 @@ func ordinary(token string) bool { return len(token) <= 1<<10 && isToken68(token
 
 // errNoObject is an answer that is no JSON object, or one that two readers could
 // understand in two ways.
-var errNoObject = errors.New("asking about a token: the answer is no good JSON object")
+var errNoObject = errors.New("asking whose token it is: the answer is no good JSON object")
 
 // decodeAnswer reads an answer into to.
 func decodeAnswer(data []byte, to any) error {

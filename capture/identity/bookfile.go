@@ -137,7 +137,7 @@ func (b *Book) Close(ctx context.Context) error {
 	case <-f.done:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("keeping what was learned about tokens: %w", ctx.Err())
+		return fmt.Errorf("keeping what was learned about tokens failed: %w", ctx.Err())
 	}
 }
 

@@ -154,7 +154,7 @@ func jwk(raw []byte) (keySet, error) {
 	}
 	switch public := k.Key.(type) {
 	case []byte:
-		return nil, errors.New("key is a secret: a key set holds public keys only")
+		return nil, errors.New("key is a secret, and a key set holds public keys only")
 	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
 		return nil, errors.New("key is a private key: a key set holds public keys only")
 	case *ecdsa.PublicKey:

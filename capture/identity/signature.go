@@ -29,7 +29,7 @@ func (v *Verifier) checkSignature(ctx context.Context, token string, p Patience)
 	}
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return nil, errors.New("token is not a JWT: want three parts with dots between them")
+		return nil, errors.New("token is not a JWT, which has three parts with dots between them")
 	}
 	var decoded [3][]byte
 	for i, name := range [3]string{"header", "payload", "signature"} {

@@ -94,7 +94,7 @@ func (r *presetReader) line(words []string) error {
 		r.names = args
 	case "secret":
 		if len(args) < 2 {
-			return errors.New("secret: want header, field, pointer or path, and some of them")
+			return errors.New("secret line: want header, field, pointer or path, and some of them")
 		}
 		switch args[0] {
 		case "header":
