@@ -119,7 +119,7 @@ func TestExplainSaysWhichLineDecides(t *testing.T) {
 			"GET /x/demo, host a.example, is recorded", "level metadata (Caddyfile:11)", "bodies none", "project demo",
 		}},
 		"redaction": {[]string{"--status", "200", "POST", ":8080/v3/auth/tokens"}, []string{
-			"redaction mask; found by its look: jwt pem card", "headers X-Pin", "fields one_time_code", "pointers /server/note",
+			"redaction mask for the default names, and what is added here; found by its look: jwt pem card", "headers X-Pin", "fields one_time_code", "pointers /server/note",
 			"keep /token on POST /v3/auth/tokens", "bodies up to 64 KiB of the request, 64 KiB of the answer, 8.0 KiB of each direction of a stream",
 		}},
 		"a secret in the path": {[]string{"GET", ":8080/reset/1"}, []string{"paths /reset/:secret"}},
@@ -137,6 +137,7 @@ func TestExplainSaysWhichLineDecides(t *testing.T) {
 		"none, inside":  {[]string{"GET", ":8080/quiet"}, []string{"GET /quiet, host localhost:8080, is not recorded", "level none (Caddyfile:55)"}},
 		"not covered":   {[]string{"GET", "http://open.example:8081/x"}, []string{"GET /x, host open.example:8081, is not recorded: no audit_capture is on its way"}},
 		"none":          {[]string{"GET", "closed.example:8081/x"}, []string{"GET /x, host closed.example:8081, is not recorded", "capture closed at Caddyfile:64"}},
+		"a port alone":  {[]string{"GET", ":8081/x"}, []string{"GET /x, host closed.example:8081, is not recorded", "capture closed at Caddyfile:64"}},
 		"no such site":  {[]string{"GET", "http://other.example:8081/x"}, []string{"GET /x, host other.example:8081, is not recorded: no site of this server serves the host"}},
 		"no server":     {[]string{"GET", ":9/"}, []string{"no server of the configuration listens on localhost port 9"}},
 		"which site":    {[]string{"GET", "/x"}, []string{"2 sites have an audit_capture (localhost:8080, closed.example:8081): name the one that is meant, as in http://host:port/x"}},

@@ -261,7 +261,7 @@ func (c *explainedRules) print(line func(name, text string)) {
 	line("fail", c.fail())
 	line("policy", c.Policy)
 	x := c.Redaction
-	line("redaction", x.Mode+"; found by its look: "+cmp.Or(strings.Join(x.Values, " "), "nothing"))
+	line("redaction", x.Mode+" for the default names, and what is added here; found by its look: "+cmp.Or(strings.Join(x.Values, " "), "nothing"))
 	for _, added := range []struct {
 		name string
 		to   []string

@@ -152,8 +152,12 @@ func (c call) reach(app *caddyhttp.App) (*caddyhttp.Server, *http.Request, error
 		scheme, rest = "", c.uri
 	}
 	switch {
-	case strings.HasPrefix(rest, ":"): // a port alone
-		rest = "localhost" + rest
+	case strings.HasPrefix(rest, ":"): // a port alone: of the site with a capture there, if it is one
+		port, path, _ := strings.Cut(rest[1:], "/")
+		all := slices.DeleteFunc(sites(app), func(s site) bool { return strconv.FormatUint(uint64(s.port), 10) != port })
+		if rest = "localhost" + rest; len(all) == 1 {
+			rest = all[0].String() + "/" + path
+		}
 	case strings.HasPrefix(rest, "/"):
 		all := sites(app)
 		if len(all) != 1 {

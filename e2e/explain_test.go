@@ -33,6 +33,10 @@ func TestExplainKnowsTheExample(t *testing.T) {
 			t.Errorf("there is no %q in\n%s", want, got)
 		}
 	}
+	// As its help has it.
+	if got = g.explain("--config", example, "--status", "404", "GET", ":8080/v1/demo/orders/7"); !strings.Contains(got, "host 127.0.0.1:8080, is recorded\n") {
+		t.Errorf("a port alone means the site with a capture there, but\n%s", got)
+	}
 	got = g.explain("--config", example, "GET", "http://127.0.0.1:9600/v1/-/logs")
 	if !strings.Contains(got, "is not recorded") {
 		t.Errorf("the calls of the audit API are no records of a component, but\n%s", got)
