@@ -13,6 +13,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
+
+	"github.com/auditgate/auditgate/record"
 )
 
 func init() {
@@ -30,10 +32,23 @@ Works with the records of Auditgate, the audit gateway:
   auditgate audit backup        saves the records and keys of a running gateway
   auditgate audit restore       makes a store of a backup
 `,
-		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(tokenCommand(), rotateCommand(), hashCommand(), explainCommand(), backupCommand(), restoreCommand())
-		},
+		CobraFunc: auditCommand,
 	})
+}
+
+// auditCommand gives the command `audit` its verbs.
+func auditCommand(cmd *cobra.Command) {
+	cmd.AddCommand(tokenCommand(), rotateCommand(), hashCommand(), explainCommand(), backupCommand(), restoreCommand())
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		var verbs []string
+		for _, verb := range cmd.Commands() {
+			verbs = append(verbs, verb.Name())
+		}
+		return fmt.Errorf("verb %q is unknown: want one of %q", args[0], verbs)
+	}
 }
 
 // Who issues the gateway's own tokens, and for whom.
@@ -69,11 +84,16 @@ gateway. A token cannot be taken back: keep its time short.
 	sources := flags.StringSlice("source", nil, "Sources that the token may see (default: all that are not restricted)")
 	ttl := flags.Duration("ttl", 15*time.Minute, "How long the token is good, at most 720h")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		dir, foreign, err := readConfig(cmd, *config, *adapter)
+		dir, all, err := readConfig(cmd, *config, *adapter)
 		if err != nil {
 			return err
 		}
-		if foreign {
+		for _, source := range *sources {
+			if all != nil && source != "*" && source != record.Self && !hasHandler(all, "audit_capture", "source", func(v any) bool { return v == source }) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "No audit_capture of this configuration has the source %q.\n", source)
+			}
+		}
+		if hasHandler(all, "audit_api", "jwt", func(v any) bool { return v != nil }) {
 			fmt.Fprintln(cmd.ErrOrStderr(), "This configuration has an audit API with a jwt block: it accepts the tokens of that issuer, and not this one.")
 		}
 		k, err := existingKeys(dir)
@@ -98,11 +118,11 @@ func existingKeys(dir string) (*keys, error) {
 	return loadKeys(dir)
 }
 
-// readConfig returns the directory of the keys that a configuration names, and
-// whether it has an audit API that takes the tokens of somebody else. Where none is
+// readConfig returns the directory of the keys that a configuration names, and all of
+// the configuration, nil where there is none. Where none is
 // named it is the Caddyfile of the working directory, of which it tells, and without
 // that one of defaults.
-func readConfig(cmd *cobra.Command, config, adapter string) (keys string, foreign bool, err error) {
+func readConfig(cmd *cobra.Command, config, adapter string) (keys string, all any, err error) {
 	var c struct {
 		Apps struct {
 			Auditgate struct {
@@ -112,7 +132,7 @@ func readConfig(cmd *cobra.Command, config, adapter string) (keys string, foreig
 	}
 	raw, file, _, err := caddycmd.LoadConfig(config, adapter)
 	if err != nil {
-		return "", false, err
+		return "", nil, err
 	}
 	if config == "" && file != "" {
 		if full, err := filepath.Abs(file); err == nil {
@@ -121,27 +141,26 @@ func readConfig(cmd *cobra.Command, config, adapter string) (keys string, foreig
 		fmt.Fprintf(cmd.ErrOrStderr(), "The configuration is %s.\n", file)
 	}
 	if len(raw) > 0 {
-		var all any
 		if err := errors.Join(json.Unmarshal(raw, &c), json.Unmarshal(raw, &all)); err != nil {
-			return "", false, fmt.Errorf("reading %s: %w", file, err)
+			return "", nil, fmt.Errorf("reading %s: %w", file, err)
 		}
-		foreign = hasForeignTokens(all)
 	}
 	keys, err = absolute(c.Apps.Auditgate.Keys, "auditgate-keys")
-	return keys, foreign, err
+	return keys, all, err
 }
 
-// hasForeignTokens looks for an audit API with a jwt block anywhere in config.
-func hasForeignTokens(config any) bool {
+// hasHandler looks anywhere in config for a handler of that name, a member of which is
+// as is says.
+func hasHandler(config any, name, member string, is func(any) bool) bool {
 	switch v := config.(type) {
 	case []any:
-		return slices.ContainsFunc(v, hasForeignTokens)
+		return slices.ContainsFunc(v, func(inner any) bool { return hasHandler(inner, name, member, is) })
 	case map[string]any:
-		if v["handler"] == "audit_api" && v["jwt"] != nil {
+		if v["handler"] == name && is(v[member]) {
 			return true
 		}
 		for _, inner := range v {
-			if hasForeignTokens(inner) {
+			if hasHandler(inner, name, member, is) {
 				return true
 			}
 		}

@@ -39,6 +39,11 @@ func TestCommandsUseTheCaddyfileThatIsThere(t *testing.T) {
 	if err != nil || strings.Count(out, ".") != 2 || complaint != "The configuration is "+filepath.Join(dir, "Caddyfile")+".\n" {
 		t.Errorf("token prints %q and %q, %v", out, complaint, err)
 	}
+	write(t, dir, "Caddyfile", fmt.Sprintf("{\n\tauditgate {\n\t\tkeys %s\n\t}\n}\n:1 {\n\thandle {\n\t\taudit_capture billing\n\t}\n}\n", keys))
+	_, complaint, err = execute(caddymodule.TokenCommand(), "", "--source", "billng,billing", "--source", "*", "--source", "auditgate")
+	if _, warning, _ := strings.Cut(complaint, ".\n"); err != nil || warning != "No audit_capture of this configuration has the source \"billng\".\n" {
+		t.Errorf("a source that is not there: token complains %q, %v", complaint, err)
+	}
 	out, complaint, err = execute(caddymodule.RotateCommand(), "")
 	if err != nil || !strings.Contains(out, "a new redaction key in "+keys+";") || !strings.Contains(complaint, filepath.Join(dir, "Caddyfile")) {
 		t.Errorf("rotate-key prints %q and %q, %v", out, complaint, err)
@@ -53,6 +58,22 @@ func TestCommandsUseTheCaddyfileThatIsThere(t *testing.T) {
 	t.Chdir(t.TempDir()) // where the default place is meant
 	if _, complaint, err = execute(caddymodule.TokenCommand(), ""); err == nil || !strings.Contains(err.Error(), "data") || complaint != "" {
 		t.Errorf("without a Caddyfile token complains %q, %v", complaint, err)
+	}
+}
+
+func TestUnknownVerbsAreErrors(t *testing.T) {
+	audit := func() *cobra.Command {
+		cmd := &cobra.Command{Use: "audit"}
+		caddymodule.AuditCommand(cmd)
+		root := &cobra.Command{Use: "auditgate"}
+		root.AddCommand(cmd)
+		return root
+	}
+	if _, _, err := execute(audit(), "", "audit", "nonsense"); err == nil || !strings.Contains(err.Error(), `"nonsense"`) || !strings.Contains(err.Error(), "token") {
+		t.Errorf("the error is %v", err)
+	}
+	if out, _, err := execute(audit(), "", "audit"); err != nil || !strings.Contains(out, "redact-hash") {
+		t.Errorf("without a verb it prints %q, %v", out, err)
 	}
 }
 

@@ -39,6 +39,7 @@ var (
 	ExplainCommand = explainCommand
 	HashCommand    = hashCommand
 	RotateCommand  = rotateCommand
+	AuditCommand   = auditCommand
 	TokenCommand   = tokenCommand
 )
 

@@ -8,6 +8,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/auditgate/auditgate/record"
 )
 
 // survey is a look over the routes of a configuration: what is captured, and
@@ -18,6 +20,9 @@ import (
 type survey struct {
 	captures []captured
 	findings []finding
+
+	// restricting are the APIs that say themselves what is restricted.
+	restricting []restricting
 
 	server *caddyhttp.Server
 	// failing are the captures whose calls may come to these routes, which are
@@ -32,6 +37,12 @@ type captured struct {
 	server  *caddyhttp.Server
 	hosts   hosts // of the site that it stands in
 	capture *Capture
+}
+
+// restricting is an API in its server.
+type restricting struct {
+	server *caddyhttp.Server
+	api    *API
 }
 
 // finding is something that an operator should know, and what to do about it.
@@ -60,6 +71,15 @@ func surveyOf(app *caddyhttp.App) *survey {
 		s.failing = s.captures[first:]
 		s.routes(s.server.Errors.Routes, way{})
 		s.failing, s.inErrors = nil, false
+	}
+	for _, w := range s.restricting {
+		for _, source := range w.api.Restrict {
+			if source != record.Self && !slices.ContainsFunc(s.captures, func(c captured) bool { return c.capture.Source == source }) {
+				s.server = w.server
+				s.find("restrict names a source that no audit_capture has, so it keeps nothing from anybody unless records of before have it; is it misspelled?",
+					"source", source)
+			}
+		}
 	}
 	return s
 }
@@ -163,6 +183,8 @@ func (s *survey) handler(handler any, before way) way {
 				"module", module, "source", h.Source)
 		}
 		return way{covered: true}
+	case *API:
+		s.restricting = append(s.restricting, restricting{s.server, h})
 	case *caddyhttp.Subroute:
 		if h.Errors != nil {
 			s.routes(h.Errors.Routes, before)

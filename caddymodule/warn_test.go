@@ -117,12 +117,15 @@ func TestWhatPassesUnseenIsFound(t *testing.T) {
 			[]string{"introspect" + tokens + " srv0 :1 http://id.example/ask"},
 		},
 
-		"Keystone":              {":1 {\naudit_capture iam {\npreset openstack\n}\n}", []string{logins + " srv0 :1 iam"}},
-		"Keystone by its name":  {":1 {\naudit_capture keystone {\npreset openstack\nidentity {\nlearn {\non POST /x\ntoken {audit.res.json./a}\nuser_id {audit.res.json./b}\n}\n}\n}\n}\n:2 {\naudit_api\n}", nil},
-		"Keystone by another":   {":1 {\naudit_capture login {\npreset openstack iam\nidentity {\nlearn {\non POST /x\ntoken {audit.res.json./a}\nuser_id {audit.res.json./b}\n}\n}\n}\n}\n:2 {\naudit_api\n}", []string{"the records of Keystone are seen only with tokens that name their source srv0 :1 login"}},
-		"and it is restricted":  {":1 {\naudit_capture login {\npreset openstack iam\nidentity {\nlearn {\non POST /x\ntoken {audit.res.json./a}\nuser_id {audit.res.json./b}\n}\n}\n}\n}\n:2 {\naudit_api {\nrestrict login\n}\n}", nil},
-		"Keystone that teaches": {":1 {\naudit_capture iam {\npreset openstack\nidentity {\nlearn {\non POST /x\ntoken {audit.res.json./a}\nuser_id {audit.res.json./b}\n}\n}\n}\n}", nil},
-		"Glance":                {":1 {\naudit_capture glance {\npreset openstack\n}\n}", nil},
+		"Keystone":               {":1 {\naudit_capture iam {\npreset openstack\n}\n}", []string{logins + " srv0 :1 iam"}},
+		"Keystone by its name":   {":1 {\naudit_capture keystone {\npreset openstack\nidentity {\nlearn {\non POST /x\ntoken {audit.res.json./a}\nuser_id {audit.res.json./b}\n}\n}\n}\n}\n:2 {\naudit_api\n}", nil},
+		"Keystone by another":    {":1 {\naudit_capture login {\npreset openstack iam\nidentity {\nlearn {\non POST /x\ntoken {audit.res.json./a}\nuser_id {audit.res.json./b}\n}\n}\n}\n}\n:2 {\naudit_api\n}", []string{"the records of Keystone are seen only with tokens that name their source srv0 :1 login"}},
+		"and it is restricted":   {":1 {\naudit_capture login {\npreset openstack iam\nidentity {\nlearn {\non POST /x\ntoken {audit.res.json./a}\nuser_id {audit.res.json./b}\n}\n}\n}\n}\n:2 {\naudit_api {\nrestrict login\n}\n}", nil},
+		"Keystone that teaches":  {":1 {\naudit_capture iam {\npreset openstack\nidentity {\nlearn {\non POST /x\ntoken {audit.res.json./a}\nuser_id {audit.res.json./b}\n}\n}\n}\n}", nil},
+		"restricted, and there":  {":1 {\naudit_capture billing\n}\n:2 {\naudit_api {\nrestrict billing auditgate\n}\n}", nil},
+		"restricted, misspelled": {":1 {\naudit_capture billing\n}\n:2 {\naudit_api {\nrestrict biling\n}\n}", []string{"restrict names a source that no audit_capture has srv1 :2 biling"}},
+		"restricted, none":       {":1 {\naudit_capture billing\n}\n:2 {\naudit_api {\nrestrict none\n}\n}", nil},
+		"Glance":                 {":1 {\naudit_capture glance {\npreset openstack\n}\n}", nil},
 
 		"Caddy's own": {":1 {\ntracing\nmap {path} {x} {\ndefault 1\n}\nvars a b\nroot * /srv\nlog_append a b\nlog_skip\naudit_capture a\nreverse_proxy h:9\n}", nil},
 	} {

@@ -2,6 +2,8 @@
 package main
 
 import (
+	"runtime/debug"
+
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
@@ -11,5 +13,8 @@ import (
 
 func main() {
 	caddy.CustomBinaryName = "auditgate"
+	if build, ok := debug.ReadBuildInfo(); ok { // before Caddy's own version in `auditgate version`
+		caddy.CustomVersion = "Auditgate " + build.Main.Version + ", Caddy"
+	}
 	caddycmd.Main()
 }
