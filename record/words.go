@@ -44,14 +44,7 @@ func EachWord(text []byte, do func(word []byte) bool) {
 			end++
 		}
 		if end == len(text) || kinds[text[end]] == otherByte {
-			w.word = append(w.word[:0], text[start:min(end, start+MaxWordLen)]...)
-			for k, c := range w.word {
-				if kinds[c] == capitalByte {
-					w.word[k] = c + 'a' - 'A'
-				}
-			}
-			more := do(w.word)
-			if w.word = w.word[:0]; !more {
+			if !w.ascii(text[start:end]) {
 				break
 			}
 			i = end + 1
@@ -102,6 +95,17 @@ type words struct {
 
 // mixed are those that nobody uses now.
 var mixed = sync.Pool{New: func() any { return new(words) }}
+
+// ascii takes a word that is plain but for its capitals, and reports whether to go on.
+func (w *words) ascii(text []byte) bool {
+	w.word = append(w.word[:0], text[:min(len(text), MaxWordLen)]...)
+	for i, c := range w.word {
+		if kinds[c] == capitalByte {
+			w.word[i] = c + 'a' - 'A'
+		}
+	}
+	return w.end()
+}
 
 // next gathers words up to where one has ended and none has begun. It returns how
 // far that is, and whether to go on.

@@ -53,7 +53,7 @@ type committer struct {
 	settled []byte
 	changed []*Counter
 
-	begun      time.Time // the last commit that was not the last of all
+	begun      time.Time // when the last commit that came of records was
 	lastCommit time.Time
 	floor      atomic.Int64 // what Oldest was told, in microseconds since 1970; 0 before
 	gapsDue    time.Time    // when losses may become records again

@@ -41,8 +41,9 @@ type JournalOptions struct {
 	Batch int64
 	// Node is the store's name, in every record. At most 64 bytes.
 	Node string
-	// After is the sequence of the newest record that the caller keeps elsewhere:
-	// the journal goes on after it, also where its own files are gone.
+	// After is the sequence of the newest record that the caller may keep elsewhere:
+	// the journal goes on after it, also where its own files are gone. Of a file that
+	// was not dropped it says nothing: what is missing in one is a gap.
 	After uint64
 	// Keys seal what is written, and open what is read. Default: none, and what is
 	// written is plain.

@@ -85,11 +85,10 @@ func replayFiles(dir string, after uint64, since time.Time, keys *Keyring, log f
 		}
 	}
 	for i, f := range r.files {
-		if i == 0 {
-			// Where files before it are missing that were not dropped, it shows.
+		switch {
+		case i == 0: // where files before it are missing that were not dropped, it shows
 			r.last = min(f.first-1, r.dropped)
-		}
-		if i > 0 && f.boot != r.files[i-1].boot { // that run began behind what was kept elsewhere
+		case f.boot != r.files[i-1].boot: // that run began behind what was kept elsewhere
 			r.last = max(r.last, min(f.first-1, r.after))
 		}
 		r.expect(f.first, f.begun, f.boot)

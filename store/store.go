@@ -151,7 +151,7 @@ var CommitBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25,
 type Commit struct {
 	done  chan struct{}
 	err   error
-	queue *queue // that it is in; nil where nobody waits
+	queue *queue // that it is in; nil for what the committer adds itself, for which nobody waits
 }
 
 // Wait returns when the batch is stored, with the durability that the store was

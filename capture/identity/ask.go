@@ -163,7 +163,7 @@ func (a *asker[A]) board(id, token string, slot bool) (*flight[A], error) {
 func (a *asker[A]) fly(f *flight[A], id, token string) {
 	defer func() {
 		if v := recover(); v != nil {
-			f.err = fmt.Errorf("asking whose token it is: a panic of type %T", v) // whose value may hold it
+			f.err = asking(fmt.Errorf("a panic of type %T", v)) // whose value may hold it
 			a.note(id, f.err)
 		}
 		a.mu.Lock()
@@ -181,10 +181,16 @@ func (a *asker[A]) fly(f *flight[A], id, token string) {
 	answer, until, err := a.question(ctx, token)
 	if err == nil {
 		a.answers.put(id, answer, until)
+	} else {
+		err = asking(err)
 	}
 	f.answer, f.err = answer, err
 	a.note(id, err)
 }
+
+// asking says what an error is about. A secret would be taken out of the log behind
+// the word token.
+func asking(err error) error { return fmt.Errorf("asking whose token it is: %w", err) }
 
 // note notes how a question about a token went.
 func (a *asker[A]) note(id string, err error) {
@@ -238,7 +244,6 @@ func exchange(client *http.Client, req *http.Request, token string) (r reply, er
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }, // with TLS
 	}))
 	unanswered := func(err error) error {
-		err = fmt.Errorf("asking whose token it is: %w", err)
 		var slow net.Error
 		if !connected.Load() || errors.As(err, &slow) && slow.Timeout() {
 			return absent{err}
@@ -251,7 +256,7 @@ func exchange(client *http.Client, req *http.Request, token string) (r reply, er
 	}
 	defer res.Body.Close()
 	if status := res.StatusCode; status == http.StatusTooManyRequests || status > http.StatusInternalServerError && ordinary(token) {
-		return r, absent{fmt.Errorf("asking whose token it is: the server answered %d", status)}
+		return r, absent{fmt.Errorf("the server answered %d", status)}
 	}
 	r = reply{status: res.StatusCode, header: res.Header}
 	if r.body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer+1)); err != nil {
@@ -274,7 +279,7 @@ func ordinary(token string) bool { return len(token) <= 1<<10 && isToken68(token
 
 // errNoObject is an answer that is no JSON object, or one that two readers could
 // understand in two ways.
-var errNoObject = errors.New("asking whose token it is: the answer is no good JSON object")
+var errNoObject = errors.New("the answer is no good JSON object")
 
 // decodeAnswer reads an answer into to.
 func decodeAnswer(data []byte, to any) error {

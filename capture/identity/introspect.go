@@ -68,7 +68,7 @@ func (i *Introspection) question(ctx context.Context, token string) (id Identity
 	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, i.config.URL, strings.NewReader(form.Encode()))
 	if err != nil {
-		return id, until, errors.New("asking whose token it is: the address is no good")
+		return id, until, errors.New("the address is no good")
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
@@ -78,7 +78,7 @@ func (i *Introspection) question(ctx context.Context, token string) (id Identity
 		return id, until, err
 	}
 	if res.status != http.StatusOK {
-		err := fmt.Errorf("asking whose token it is: the server answered %d, want 200; redirects are not followed", res.status)
+		err := fmt.Errorf("the server answered %d, want 200; redirects are not followed", res.status)
 		if misled(res.status) && ordinary(token) {
 			return id, until, absent{fmt.Errorf("%w: check the address, and by what the gateway is known there", err)}
 		}
@@ -90,7 +90,7 @@ func (i *Introspection) question(ctx context.Context, token string) (id Identity
 	}
 	active, ok := claims["active"].(bool)
 	if !ok {
-		return id, until, errors.New("asking whose token it is: the answer does not say whether it is active")
+		return id, until, errors.New("the answer does not say whether it is active")
 	}
 	now := i.asker.now()
 	until = now.Add(i.config.Cache)

@@ -112,7 +112,7 @@ func isToken68(token string) bool {
 func (k *Keystone) question(ctx context.Context, token string) (g grant, until time.Time, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, nil)
 	if err != nil {
-		return g, until, errors.New("asking whose token it is: the address is no good")
+		return g, until, errors.New("the address is no good")
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("X-Auth-Token", token)
@@ -127,10 +127,10 @@ func (k *Keystone) question(ctx context.Context, token string) (g grant, until t
 	case http.StatusUnauthorized, http.StatusNotFound:
 		return grant{refused: errKeystoneToken}, until, nil
 	default:
-		return g, until, fmt.Errorf("asking whose token it is: keystone answered %d, want 200; redirects are not followed, and its policy has to let a token ask about itself (identity:validate_token)", res.status)
+		return g, until, fmt.Errorf("keystone answered %d, want 200; redirects are not followed, and its policy has to let a token ask about itself (identity:validate_token)", res.status)
 	}
 	if res.header.Get("X-Subject-Token") != token {
-		return g, until, errors.New("asking whose token it is: the answer is about another one")
+		return g, until, errors.New("the answer is about another one")
 	}
 	g, err = readGrant(res.body)
 	if err == nil && g.expires.Before(until) {
@@ -162,9 +162,9 @@ func readGrant(data []byte) (g grant, err error) {
 	t := answer.Token
 	switch {
 	case t == nil || clean(t.User.ID) == "" || t.ExpiresAt.IsZero():
-		return g, errors.New("asking whose token it is: the answer does not say whose it is and when it ends")
+		return g, errors.New("the answer does not say whose it is and when it ends")
 	case t.Project != nil && clean(t.Project.ID) == "":
-		return g, errors.New("asking whose token it is: the answer does not say which project it is for")
+		return g, errors.New("the answer does not say which project it is for")
 	case len(t.ApplicationCredential.AccessRules) > 0:
 		// Keystone answers so only to who says that it keeps such rules.
 		g.refused = errors.New("token is of an application credential that may call other services alone (access rules)")

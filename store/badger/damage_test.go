@@ -130,10 +130,7 @@ type sound struct {
 func soundStore(t *testing.T) *sound {
 	t.Helper()
 	s := &sound{dir: quickDir(t) + "/sound", open: quickDir(t) + "/open", times: map[string]time.Time{}}
-	o, err := badger.OpenWithRoom(badger.Options{Path: s.dir}, func() error { return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
+	o := openRoomy(t, s.dir)
 	o.StopPacker()
 	maker, now := storetest.NewRecords(1), time.Now()
 	for day := range 3 {

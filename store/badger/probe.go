@@ -195,7 +195,7 @@ func restore(dir string) error {
 		return err
 	}
 	for _, e := range entries {
-		if filepath.Ext(e.Name()) == ".new" { // half a copy; Badger had not begun
+		if filepath.Ext(e.Name()) == disk.Unfinished { // half a copy; Badger had not begun
 			continue
 		}
 		if err := disk.Rename(filepath.Join(kept, e.Name()), filepath.Join(dir, e.Name())); err != nil {

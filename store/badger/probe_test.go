@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/auditgate/auditgate/record"
-	"github.com/auditgate/auditgate/store/badger"
 	faulty "github.com/auditgate/auditgate/store/disk"
 	"github.com/auditgate/auditgate/store/storetest"
 )
@@ -20,10 +19,7 @@ import (
 func packedAndKilled(t *testing.T, n int) (dir string) {
 	t.Helper()
 	live, dir := quickDir(t)+"/live", quickDir(t)+"/killed"
-	s, err := badger.OpenWithRoom(badger.Options{Path: live}, func() error { return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := openRoomy(t, live)
 	s.StopPacker()
 	maker := storetest.NewRecords(9)
 	var records []*record.Record
@@ -65,10 +61,7 @@ func TestDeathWhileASegmentIsProbedLosesNothing(t *testing.T) {
 		return nil
 	})
 	check := func(name, dir string) {
-		s, err := badger.OpenWithRoom(badger.Options{Path: dir}, func() error { return nil })
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
+		s := openRoomy(t, dir)
 		if got := len(storetest.List(t, s, record.Query{Scope: storetest.Everything})); got != n {
 			t.Errorf("%s: %d records are listed, want %d", name, got, n)
 		}
@@ -96,10 +89,7 @@ func TestDeathWhileASegmentIsProbedLosesNothing(t *testing.T) {
 func TestHolesOfAFileThatWasHalfPackedAreTold(t *testing.T) {
 	const n = 3000
 	live, dir := quickDir(t)+"/live", quickDir(t)+"/killed"
-	s, err := badger.OpenWithRoom(badger.Options{Path: live}, func() error { return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := openRoomy(t, live)
 	s.StopPacker()
 	maker := storetest.NewRecords(5)
 	for range n {
@@ -111,7 +101,7 @@ func TestHolesOfAFileThatWasHalfPackedAreTold(t *testing.T) {
 		}
 		return nil
 	})
-	err = s.Pack(t.Context())
+	err := s.Pack(t.Context())
 	faulty.Inject(nil)
 	if !errors.Is(err, syscall.EIO) {
 		t.Fatalf("packing: %v", err)
@@ -126,9 +116,7 @@ func TestHolesOfAFileThatWasHalfPackedAreTold(t *testing.T) {
 	if err := flip(files[0], 150_000); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = badger.OpenWithRoom(badger.Options{Path: dir}, func() error { return nil }); err != nil {
-		t.Fatal(err)
-	}
+	s = openRoomy(t, dir)
 	gaps, err := s.Gaps(t.Context(), time.Time{}, time.Time{}, 10)
 	if err != nil {
 		t.Fatal(err)

@@ -121,11 +121,14 @@ func SyncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// Unfinished is the ending of a file that [Replace] has not finished.
+const Unfinished = ".new"
+
 // Replace writes a file for its owner alone, so that after a crash it is the old
 // one or the new, which is on stable storage when Replace returns. A crash, or an
-// error, may leave a file of that name and the ending ".new".
+// error, may leave a file of that name and the ending [Unfinished].
 func Replace(path string, data []byte) error {
-	temporary := path + ".new"
+	temporary := path + Unfinished
 	f, err := OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return err
