@@ -86,6 +86,11 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 	if a.app, err = appOf(ctx); err != nil {
 		return err
 	}
+	text, err := written(a)
+	if err != nil {
+		return err
+	}
+	a.app.note("audit_api", text)
 	if a.MarkerTTL < 0 || time.Duration(a.MarkerTTL) > maxMarkerTTL {
 		return fmt.Errorf("marker_ttl is %s: want more than 0 and at most %s", time.Duration(a.MarkerTTL), maxMarkerTTL)
 	}

@@ -6,18 +6,17 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"github.com/auditgate/auditgate/capture/identity"
 	"github.com/auditgate/auditgate/capture/redact"
-	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store"
 )
 
@@ -76,6 +75,10 @@ type App struct {
 	restricted []string
 	// restrictsAlone is set by an API that says none.
 	restrictsAlone bool
+	// parts are the modules of the configuration, for its digest: see note.
+	parts []string
+	// started records that the configuration was loaded.
+	started func()
 }
 
 // CaddyModule implements caddy.Module.
@@ -87,6 +90,14 @@ func (App) CaddyModule() caddy.ModuleInfo {
 // Caddy also provisions what it only validates.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log = ctx, ctx.Slogger()
+	text, err := written(a)
+	if err != nil {
+		return err
+	}
+	a.note("auditgate", text)
+	if err := onStarted(ctx, func() { a.started() }); err != nil {
+		return err
+	}
 	if a.Durability == "" {
 		a.Durability = store.Fsync
 	}
@@ -160,26 +171,15 @@ func (a *App) Start() error {
 		a.log.Warn("core dumps cannot be switched off", slog.Any("error", err))
 	}
 	e.pipeline.Budget().SetLimit(a.captures())
-	a.hideAllInLog()
-	a.report()
-	for _, f := range a.clearLogs() {
-		a.log.Warn(f.text, f.with...)
-	}
+	s := a.survey()
+	a.hideAllInLog(s)
+	warnings := slices.Concat(s.findings, a.clearLogs())
+	a.report(s, warnings)
 	if a.ownTokens && term.IsTerminal(int(os.Stdout.Fd())) {
 		greeted.Do(func() { a.greet(k) })
 	}
-	loaded := &record.Record{
-		EventID: record.NewID(), Source: record.Self, Action: "config.load",
-		Description: "A configuration was loaded", Success: record.SuccessYes, Outcome: record.OutcomeComplete,
-	}
-	if e.ready.Load() {
-		e.add(loaded)
-		return nil
-	}
-	go func() { // ends when the store is open, or closed instead
-		<-e.opened
-		e.add(loaded)
-	}()
+	told := a.describe(k, s, warnings)
+	a.started = func() { e.addLater(told.record()) }
 	return nil
 }
 
@@ -218,12 +218,8 @@ func (a *App) redactor(o redact.Options) (*redact.Redactor, error) {
 
 // hideAllInLog takes out of Caddy's log what the captures of the configuration
 // call secret, also those that have no call yet or never make a record.
-func (a *App) hideAllInLog() {
-	loaded, err := a.ctx.AppIfConfigured("http")
-	if err != nil {
-		return // no servers, no calls
-	}
-	for _, c := range surveyOf(loaded.(*caddyhttp.App)).captures {
+func (a *App) hideAllInLog(s *survey) {
+	for _, c := range s.captures {
 		if o, err := c.capture.redaction().options(); err == nil { // it is checked already
 			a.hideInLog(o)
 		}

@@ -142,6 +142,10 @@ func (c *Capture) Provision(ctx caddy.Context) (err error) {
 	if err := c.check(); err != nil {
 		return err
 	}
+	text, err := written(c)
+	if err != nil {
+		return err
+	}
 	if c.policy.id, err = c.fingerprint(); err != nil { // before matchers are loaded
 		return err
 	}
@@ -161,6 +165,7 @@ func (c *Capture) Provision(ctx caddy.Context) (err error) {
 	if c.app, err = appOf(ctx); err != nil {
 		return err
 	}
+	c.app.note("audit_capture", text)
 	if c.restricts() {
 		c.app.restricted = append(c.app.restricted, c.Source)
 	}

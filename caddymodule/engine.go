@@ -230,6 +230,18 @@ func (e *engine) add(r *record.Record) {
 	}
 }
 
+// addLater stores a record that is no call once the store is open.
+func (e *engine) addLater(r *record.Record) {
+	if e.ready.Load() {
+		e.add(r)
+		return
+	}
+	go func() { // ends when the store is open, or closed instead
+		<-e.opened
+		e.add(r)
+	}()
+}
+
 // retain lets records be kept for as long as a configuration that starts says,
 // until end is called. The newest one counts that has not ended: where a reload
 // fails it is the one before again, and at the end the last. A store that is not

@@ -38,17 +38,16 @@ type keys struct {
 
 // marker returns the key that markers are sealed with. It comes from the signing
 // key, so that a listing can be read to its end over a rotation of the other.
-func (k *keys) marker() []byte {
-	mac := hmac.New(sha256.New, k.signing.Seed())
-	mac.Write([]byte("auditgate marker v2"))
-	return mac.Sum(nil)
-}
+func (k *keys) marker() []byte { return k.derive("auditgate marker v2") }
 
 // learned returns the key that seals what was learned of tokens. It comes from the
 // signing key as well.
-func (k *keys) learned() []byte {
+func (k *keys) learned() []byte { return k.derive("auditgate learned v1") }
+
+// derive returns a key for one purpose, of the signing key.
+func (k *keys) derive(purpose string) []byte {
 	mac := hmac.New(sha256.New, k.signing.Seed())
-	mac.Write([]byte("auditgate learned v1"))
+	mac.Write([]byte(purpose))
 	return mac.Sum(nil)
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -274,17 +273,9 @@ func (c *Capture) fingerprint() (string, error) {
 	} else if len(known.Withheld) > 0 {
 		shape = append(shape, known.Withheld)
 	}
-	text, err := json.Marshal(shape)
-	// Once more, for one order of the members of matchers, whoever wrote them.
-	var rules any
-	if err == nil {
-		err = json.Unmarshal(text, &rules)
-	}
-	if err == nil {
-		text, err = json.Marshal(rules)
-	}
+	text, err := written(shape)
 	if err != nil {
-		return "", fmt.Errorf("writing down the rules: %w", err)
+		return "", err
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8]), nil

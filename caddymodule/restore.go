@@ -53,7 +53,7 @@ that key is not in it: keep it elsewhere.
 		if *without {
 			uri += "?keys=no"
 		}
-		res, err := caddycmd.AdminAPIRequest(endpoint, http.MethodGet, uri, nil, nil)
+		res, err := caddycmd.AdminAPIRequest(endpoint, http.MethodGet, uri, http.Header{"User-Agent": {"auditgate (" + issuedBy() + ")"}}, nil)
 		if err != nil {
 			return fmt.Errorf("asking for a backup: %w", err)
 		}

@@ -19,10 +19,8 @@ import (
 // parties nest in themselves is not seen.
 type survey struct {
 	captures []captured
+	apis     []servedAPI
 	findings []finding
-
-	// restricting are the APIs that say themselves what is restricted.
-	restricting []restricting
 
 	server *caddyhttp.Server
 	// failing are the captures whose calls may come to these routes, which are
@@ -39,8 +37,8 @@ type captured struct {
 	capture *Capture
 }
 
-// restricting is an API in its server.
-type restricting struct {
+// servedAPI is an API in its server.
+type servedAPI struct {
 	server *caddyhttp.Server
 	api    *API
 }
@@ -72,7 +70,7 @@ func surveyOf(app *caddyhttp.App) *survey {
 		s.routes(s.server.Errors.Routes, way{})
 		s.failing, s.inErrors = nil, false
 	}
-	for _, w := range s.restricting {
+	for _, w := range s.apis {
 		for _, source := range w.api.Restrict {
 			if source != record.Self && !slices.ContainsFunc(s.captures, func(c captured) bool { return c.capture.Source == source }) {
 				s.server = w.server
@@ -184,7 +182,7 @@ func (s *survey) handler(handler any, before way) way {
 		}
 		return way{covered: true}
 	case *API:
-		s.restricting = append(s.restricting, restricting{s.server, h})
+		s.apis = append(s.apis, servedAPI{s.server, h})
 	case *caddyhttp.Subroute:
 		if h.Errors != nil {
 			s.routes(h.Errors.Routes, before)
@@ -242,19 +240,14 @@ func merge(a, b []string) []string {
 	return a
 }
 
-// report logs what a configuration records, under which policies, and what
-// passes it by.
-func (a *App) report() {
-	loaded, err := a.ctx.AppIfConfigured("http")
-	if err != nil {
-		return // no servers, no calls
-	}
-	s := surveyOf(loaded.(*caddyhttp.App))
+// report logs what a configuration records, under which policies, and what is
+// to be warned of.
+func (a *App) report(s *survey, warnings []finding) {
 	for _, c := range s.captures {
 		a.log.Info("capture is ready", slog.String("source", c.capture.Source),
 			slog.String("server", c.server.Name()), slog.String("policy", c.capture.policy.id))
 	}
-	for _, f := range s.findings {
+	for _, f := range warnings {
 		a.log.Warn(f.text, f.with...)
 	}
 }

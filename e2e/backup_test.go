@@ -152,6 +152,11 @@ func TestKillInTheMidstOfABackupHarmsNeitherStoreNorReader(t *testing.T) {
 			t.Errorf("record %s is missing after the kill", r.EventID)
 		}
 	}
+	g.breakOffBackup() // which is on record as such: who takes it has what came until then
+	broken, told := g.own("store.backup", 1)
+	if r := broken[0]; r.Outcome != record.OutcomeAborted || r.Success != record.SuccessUnknown || told[0]["keys"] != false || told[0]["sha256"] != nil {
+		t.Errorf("a broken off backup is on record as %+v, %v", r, told[0])
+	}
 	file := filepath.Join(g.dir, "backup.tar")
 	if out, err := g.command("audit", "backup", "--address", "unix/"+g.dir+"/admin", file).CombinedOutput(); err != nil {
 		t.Errorf("the next backup: %v\n%s", err, out)

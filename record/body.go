@@ -1,6 +1,9 @@
 package record
 
-import "unicode/utf8"
+import (
+	"encoding/json"
+	"unicode/utf8"
+)
 
 // BinaryData stands for a body that is no text. Users of cloud action logs
 // know the word.
@@ -55,6 +58,19 @@ type BodyInfo struct {
 	Encoding    string    `json:"encoding,omitempty"` // Content-Encoding on the wire
 	State       BodyState `json:"state"`
 	Reason      string    `json:"reason,omitempty"`
+}
+
+// JSONBody returns the body of a record that Auditgate writes about itself: told, which
+// is plain data, as JSON.
+func JSONBody(told any) Body {
+	content, err := json.Marshal(told)
+	if err != nil {
+		panic(err) // it is plain data
+	}
+	size := int64(len(content))
+	return Body{Content: content, BodyInfo: BodyInfo{
+		Size: size, Kept: size, ContentType: "application/json", State: BodyComplete,
+	}}
 }
 
 // DigestLimit is how much of a body is digested, in bytes: past it a stream

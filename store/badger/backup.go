@@ -23,6 +23,10 @@ type Backup struct {
 	Made     time.Time `json:"made"`
 	Node     string    `json:"node"`     // the store that it was made of
 	Sequence uint64    `json:"sequence"` // of the newest record in it
+	// Records is how many records are in it, those lost from the middle of the journal
+	// counted with them, and Segments of how many segments it has blocks.
+	Records  uint64 `json:"records"`
+	Segments int    `json:"segments"`
 	// Missing says of which segments not all could be read, and why.
 	Missing []string `json:"missing,omitempty"`
 }
@@ -40,7 +44,7 @@ func (s *Store) Backup(ctx context.Context, put func(name string, size int64, co
 		return nil, store.ErrClosed
 	}
 	journal := s.journal.Snapshot() // before the segments: a row may move meanwhile
-	b := &Backup{Made: journal.Taken.UTC(), Node: journal.Node, Sequence: journal.Sequence}
+	b := &Backup{Made: journal.Taken.UTC(), Node: journal.Node, Sequence: journal.Sequence, Records: journal.Sequence + 1 - journal.First}
 	add := func(name string, data []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -124,6 +128,8 @@ func (s *Store) backupSegment(b *Backup, seg *segment, before uint64, add func(s
 	if saved.Count == 0 {
 		return nil
 	}
+	b.Records += uint64(saved.Count)
+	b.Segments++
 	saved.Digest = digestBlocks(whole)
 	data, err := saved.encode()
 	if err != nil {

@@ -85,6 +85,9 @@ func TestBackupWhileRecordsComeHasAllUpToItsMoment(t *testing.T) {
 				storetest.Add(t, s, storetest.NewRecords(uint64(n)).Next())
 			})
 			writing.Wait()
+			if b.Records != b.Sequence || b.Segments == 0 {
+				t.Errorf("the backup is said to have %d records, and blocks of %d segments, up to sequence %d", b.Records, b.Segments, b.Sequence)
+			}
 			var want []*record.Record
 			for _, r := range storetest.Verify(t, s) {
 				if r.Sequence <= b.Sequence {

@@ -2,7 +2,6 @@ package badger
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -144,26 +143,20 @@ func (d *dropping) record(seg *segment) *record.Record {
 	if seg.aside {
 		what += " that were set aside as damaged"
 	}
-	body, err := json.Marshal(dropped{
+	body := record.JSONBody(dropped{
 		Segment: seg.name(), Class: seg.class(),
 		Reason: d.Why.Reason, Rule: d.Why.Rule, Found: d.Why.Found,
 		Oldest: oldest, Newest: newest, FirstSequence: m.First, LastSequence: m.Last,
 		Count: m.Count, Bytes: seg.size.Load(), Digest: m.Digest,
 	})
-	if err != nil {
-		panic(err) // it is plain data
-	}
-	size := int64(len(body))
 	return &record.Record{
 		EventID: d.EventID, Timestamp: d.EventID.Time(), EndTime: d.EventID.Time(),
 		Source: record.Self, Action: "retention.drop",
 		Description: fmt.Sprintf("%s (%s, %s to %s): %s", what, seg.class(),
 			oldest.Format(time.RFC3339), newest.Format(time.RFC3339), d.Why.words()),
 		Success: record.SuccessYes, Outcome: record.OutcomeComplete,
-		Object: &record.Object{Type: "segment", ID: seg.name()},
-		RequestBody: record.Body{Content: body, BodyInfo: record.BodyInfo{
-			Size: size, Kept: size, ContentType: "application/json", State: record.BodyComplete,
-		}},
+		Object:      &record.Object{Type: "segment", ID: seg.name()},
+		RequestBody: body,
 	}
 }
 
