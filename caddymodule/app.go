@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 
@@ -173,7 +172,7 @@ func (a *App) Start() error {
 	e.pipeline.Budget().SetLimit(a.captures())
 	s := a.survey()
 	a.hideAllInLog(s)
-	warnings := slices.Concat(s.findings, a.clearLogs())
+	warnings := a.warnings(s)
 	a.report(s, warnings)
 	if a.ownTokens && term.IsTerminal(int(os.Stdout.Fd())) {
 		greeted.Do(func() { a.greet(k) })
