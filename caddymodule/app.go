@@ -158,8 +158,9 @@ func (a *App) Start() error {
 	select {
 	case <-e.opened:
 		if e.err != nil {
+			e.told.Store(true)
 			release()
-			return fmt.Errorf("opening the audit store: %w", e.err)
+			return e.err
 		}
 		a.log.Info("records are kept", slog.String("store", e.key))
 	case <-e.full: // which is no reason to hold up what passes

@@ -42,6 +42,7 @@ type engine struct {
 	opened chan struct{}
 	store  store.Store
 	err    error
+	told   atomic.Bool // err was, to whoever starts the configuration
 	full   chan struct{}
 	why    error
 
@@ -298,6 +299,9 @@ func (e *engine) close(ctx context.Context) {
 			err = errors.Join(err, e.pipeline.Book().Close(making), e.store.Close(ctx))
 			e.turn.Unlock()
 		default:
+			if e.told.Load() {
+				opening = nil
+			}
 			err = errors.Join(err, opening, e.forgotten())
 		}
 		if err != nil {

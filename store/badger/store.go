@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store"
 	"github.com/auditgate/auditgate/store/disk"
@@ -70,11 +72,15 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("opening store: %w", err)
 	}
 	s, err := open(o, func() error { return room(o.Path) })
-	if errors.Is(err, fs.ErrPermission) {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
 		err = fmt.Errorf("%w: let user %d read and write all of it (`chown -R %[2]d %s`), run as its owner, or use another path",
 			err, os.Getuid(), o.Path)
-	}
-	if disk.IsFull(err) {
+	case errors.Is(err, unix.EROFS):
+		err = fmt.Errorf("%w: let this process write there (where systemd protects the system, with StateDirectory or ReadWritePaths), or use another path", err)
+	case errors.Is(err, unix.ENOTDIR):
+		err = fmt.Errorf("%w: a file stands where a directory is to be: move it away, or use another path", err)
+	case disk.IsFull(err):
 		err = fmt.Errorf("%w: make room on its volume, and let it have some 100 MiB to go on with", err)
 	}
 	if err != nil {
