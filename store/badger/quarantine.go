@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/auditgate/auditgate/record"
-	"github.com/auditgate/auditgate/store"
 	"github.com/auditgate/auditgate/store/disk"
 )
 
@@ -24,8 +23,9 @@ type quarantine struct {
 	all []*segment // guarded by segments.mu; not changed, but replaced
 }
 
-// read finds what earlier runs have set aside, and tells of it.
-func (q *quarantine) read(keys *store.Keyring, d *damage) error {
+// read finds what earlier runs have set aside, and tells of it, whatever becomes of
+// reading it: only what is no segment is passed over.
+func (q *quarantine) read(d *damage) error {
 	entries, err := disk.ReadDir(q.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -34,9 +34,16 @@ func (q *quarantine) read(keys *store.Keyring, d *damage) error {
 		return err
 	}
 	for _, e := range entries {
-		seg, err := readSegment(filepath.Join(q.dir, e.Name()), keys)
-		if err != nil || seg == nil {
-			continue // not one of ours
+		seg, err := readSegment(filepath.Join(q.dir, e.Name()), nil)
+		if errors.Is(err, errNoSegment) {
+			d.log("passing over what is not the store's", err)
+			continue
+		}
+		if seg == nil { // nothing was in it
+			continue
+		}
+		if err != nil {
+			d.log("looking at what is set aside in "+seg.dir, err)
 		}
 		seg.aside = true
 		q.all = append(q.all, seg)

@@ -100,7 +100,9 @@ var errNoSegment = errors.New("no segment of a store: move it away")
 
 // readSegment returns the segment kept in dir; nil where a crash came before
 // anything was in it. One that was brought back from quarantine has a number behind
-// its name. Where the manifest cannot be read, what is in the segment is unknown.
+// its name. Where the manifest cannot be read, what is in the segment is unknown. Whether
+// its keys are there is another question, and one that is set aside needs none. With
+// any error but errNoSegment the segment is returned all the same.
 func readSegment(dir string, keys *store.Keyring) (*segment, error) {
 	name := strings.SplitN(filepath.Base(dir), ".", 3)
 	if _, err := time.Parse(time.DateOnly, name[0]); err != nil || len(name) < 2 || !slices.Contains(classes, record.Class(name[1])) {
@@ -114,24 +116,30 @@ func readSegment(dir string, keys *store.Keyring) (*segment, error) {
 			return nil, nil
 		}
 	}
-	if errors.Is(err, fs.ErrPermission) {
-		return nil, err
-	}
 	var m *manifest
+	denied := err
 	if err == nil {
 		m, err = parseManifest(data)
 	}
 	if err != nil {
 		m = unknownManifest()
 	}
-	for _, id := range m.Keys {
-		if err := keys.Check(id, dir); err != nil {
-			return nil, err
-		}
-	}
 	s := &segment{dir: dir, keys: keys}
 	s.bound.Store(m)
+	if errors.Is(denied, fs.ErrPermission) {
+		return s, denied
+	}
 	return s, s.measure()
+}
+
+// checkKeys returns an error where a key is missing that the segment needs.
+func (s *segment) checkKeys() error {
+	for _, id := range s.bound.Load().Keys {
+		if err := s.keys.Check(id, s.dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // measure looks how much disk the segment takes.
@@ -176,6 +184,9 @@ func (s *segment) open(log func(string, error)) (lost int, err error) {
 	}
 	if !listed {
 		if blocks, unread, err = d.findBlocks(); err != nil {
+			if errors.Is(err, store.ErrKey) {
+				err = fmt.Errorf("%w: give that one too, behind the first, and start again", err)
+			}
 			return 0, errors.Join(err, db.Close())
 		}
 	}
@@ -229,7 +240,8 @@ func digestBlocks(blocks []block) string {
 
 // findBlocks lists the blocks of the segment, seeking from one head to the next.
 // Entries without a head are those of a block that a crash cut short, and which
-// is packed again.
+// is packed again. An error wraps store.ErrKey, and names the key, where one
+// is missing.
 func (d *database) findBlocks() (blocks []block, unread int, err error) {
 	defer recoverDamage(&err)
 	err = d.View(func(txn *txn) error {
@@ -241,14 +253,17 @@ func (d *database) findBlocks() (blocks []block, unread int, err error) {
 				return damaged(fmt.Errorf("entry %x is of no block", it.Item().Key()))
 			}
 			if kind == kindHead {
-				// One that cannot be read is missed by who counts the records.
-				if txn.item(it.Item()).Value(func(data []byte) error {
+				err := txn.item(it.Item()).Value(func(data []byte) error {
 					h, err := parseHead(newest, first, data)
 					if err == nil {
 						blocks = append(blocks, h.block)
 					}
 					return err
-				}) != nil {
+				})
+				if errors.Is(err, store.ErrKey) { // nothing is damaged
+					return err
+				}
+				if err != nil { // it is missed by who counts the records
 					unread++
 				}
 			}

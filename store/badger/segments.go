@@ -48,7 +48,7 @@ func readSegments(dir string, keys *store.Keyring, keep int, room func() error, 
 		dir: dir, keys: keys, keep: keep, room: room, log: log, damage: newDamage(log),
 		quarantine: quarantine{dir: filepath.Join(filepath.Dir(dir), quarantineDir)},
 	}
-	if err := s.quarantine.read(keys, s.damage); err != nil {
+	if err := s.quarantine.read(s.damage); err != nil {
 		return nil, err
 	}
 	entries, err := disk.ReadDir(dir)
@@ -60,6 +60,9 @@ func readSegments(dir string, keys *store.Keyring, keep int, room func() error, 
 		if errors.Is(err, errNoSegment) {
 			log("passing over what is not the store's", err)
 			continue
+		}
+		if err == nil && seg != nil {
+			err = seg.checkKeys()
 		}
 		if err != nil {
 			return nil, err
@@ -88,9 +91,15 @@ func (s *segments) last() (last uint64) {
 	return last
 }
 
-// need reports whether a segment has entries that are sealed with that key.
+// need reports whether a segment, also one that was set aside, has entries that are
+// sealed with that key, or may have: of one whose manifest is unknown nobody knows.
 func (s *segments) need(id store.KeyID) bool {
-	return slices.ContainsFunc(s.list(), func(seg *segment) bool { return slices.Contains(seg.bound.Load().Keys, id) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(slices.Concat(s.all, s.quarantine.all), func(seg *segment) bool {
+		bound := seg.bound.Load()
+		return bound.unknown || slices.Contains(bound.Keys, id)
+	})
 }
 
 // newest returns when the newest call of a segment may have begun; zero where
