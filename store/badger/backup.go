@@ -148,7 +148,7 @@ func (d *database) dump(key blockKey) (data []byte, err error) {
 			item := it.Item()
 			data = binary.AppendUvarint(data, uint64(len(item.Key())))
 			data = append(append(data, item.Key()...), item.UserMeta())
-			if err := item.Value(func(value []byte) error {
+			if err := valueOf(item, func(value []byte) error {
 				data = append(binary.AppendUvarint(data, uint64(len(value))), value...)
 				return nil
 			}); err != nil {

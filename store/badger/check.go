@@ -81,10 +81,11 @@ func inspect(dir string) (err error) {
 	return nil
 }
 
-// The endings of Badger's tables and write-ahead logs.
+// The endings of Badger's tables, write-ahead logs and value logs.
 const (
 	tableExt = ".sst"
 	logExt   = ".mem"
+	valueExt = ".vlog"
 )
 
 // readTables returns the names of the tables that Badger's own manifest has.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"flag"
+	"io"
 	"io/fs"
 	"maps"
 	"math/rand/v2"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store"
@@ -195,26 +197,48 @@ func copyTree(from, to string) error {
 		if e.IsDir() {
 			return os.MkdirAll(target, 0o700)
 		}
-		data, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
+		if err := copyFile(path, target); !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		// Badger's files are mostly holes, and stay so.
-		f, err := os.Create(target)
-		if err != nil {
+		return nil
+	})
+}
+
+// copyFile copies a file. Badger's are mostly holes, and stay so.
+func copyFile(from, to string) error {
+	src, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	dst, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	defer dst.Close()
+	info, err := src.Stat()
+	if err != nil {
+		return err
+	}
+	piece := make([]byte, len(hole))
+	for at := int64(0); at < info.Size(); {
+		if at, err = src.Seek(at, unix.SEEK_DATA); errors.Is(err, unix.ENXIO) {
+			break
+		} else if err != nil {
 			return err
 		}
-		defer f.Close()
-		for at := 0; at < len(data); at += len(hole) {
-			if piece := data[at:min(at+len(hole), len(data))]; !bytes.Equal(piece, hole[:len(piece)]) {
-				if _, err := f.WriteAt(piece, int64(at)); err != nil {
-					return err
-				}
+		n, err := src.ReadAt(piece, at)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if !bytes.Equal(piece[:n], hole[:n]) {
+			if _, err := dst.WriteAt(piece[:n], at); err != nil {
+				return err
 			}
 		}
-		return f.Truncate(int64(len(data)))
-	})
+		if at += int64(n); err == io.EOF {
+			break
+		}
+	}
+	return dst.Truncate(info.Size())
 }

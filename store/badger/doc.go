@@ -57,10 +57,13 @@
 // (ids), "first" and "last" (sequence), "count", and "gaps_until", the end of
 // the last gap's stretch, where there are gaps; "digest", of all blocks; "keys", the
 // ids of the keys that entries are sealed with, among them "none" where some are plain,
-// and absent where all are; "dropping", the record and the reason of a drop that
+// and absent where all are; "value_log", the highest number of a value log; "dropping", the record and the reason of a drop that
 // has begun; and "crc32c", last, of all bytes before that member. It is widened before blocks are
 // written, so a reader that trusts it misses nothing; after a crash it may say
 // more than there is, until the file that was being packed is packed again.
+//
+// Values of more than 10 KiB stand in value logs of Badger's, the others beside their
+// keys in its tables; a reader need not know which. See valuelog.go.
 //
 // A block is a few entries of Badger, whose keys stand together:
 //

@@ -265,6 +265,18 @@ func (s *Store) Settle() {
 	_ = s.root.close()
 }
 
+// FlushWhileBadgerLogs writes an entry to a new Badger in dir, which logs an error
+// meanwhile.
+func FlushWhileBadgerLogs(dir, format string, args ...any) error {
+	d, err := openDatabase(dir, func(string, error) {})
+	if err != nil {
+		return err
+	}
+	w := newWriter(d, func() error { d.Opts().Logger.Errorf(format, args...); return nil })
+	defer w.close()
+	return errors.Join(w.put([]byte("key"), []byte("value")), w.flush(), d.Close())
+}
+
 // ChangeEntries changes the values of all entries of sub-blocks, as somebody without
 // the key could. Nobody may have the store open.
 func ChangeEntries(path string, change func(value []byte)) error {

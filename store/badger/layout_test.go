@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -277,7 +276,7 @@ func TestLayoutIsFormat1(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `{"oldest":"019abcd0-0000-7000-8000-000000000003","newest":"019abcd0-0000-7000-8000-000000000003","first":3,"last":3,"count":1,"gaps_until":"2025-11-25T21:14:16.96Z","digest":"…",` +
-		`"values":{"action":["\u0000"],"method":[""],"project":[""],"source":["nova"],"status":["0"],"success":["unknown"]},"directories":true,"crc32c":"…"}`
+		`"values":{"action":["\u0000"],"method":[""],"project":[""],"source":["nova"],"status":["0"],"success":["unknown"]},"directories":true,"value_log":1,"crc32c":"…"}`
 	manifest = regexp.MustCompile(`"[0-9a-f]{8}"}`).ReplaceAll(manifest, []byte(`"…"}`))
 	manifest = regexp.MustCompile("[0-9a-f]{64}").ReplaceAll(manifest, []byte("…")) // node and boot are in it
 	if diff := cmp.Diff(want+"\n", string(manifest)); diff != "" {
@@ -295,32 +294,6 @@ func TestFilesAreTheOwnersAlone(t *testing.T) {
 		}
 		if info.Mode().Perm() != 0o700 {
 			t.Errorf("%s has mode %v, want 0700", path, info.Mode().Perm())
-		}
-	}
-}
-
-func TestNoValueLogGrows(t *testing.T) {
-	dir := t.TempDir()
-	s := opener(badger.Options{})(t, dir)
-	var records []*record.Record
-	for maker := storetest.NewRecords(1); len(records) < 300; {
-		records = append(records, maker.Next())
-	}
-	records[7].ResponseBody.Content = slices.Repeat(records[8].ResponseBody.Content, 4000) // many pieces
-	storetest.Add(t, s, records...)
-	storetest.Pack(t, s)
-	storetest.Close(t, s)
-	logs, err := filepath.Glob(filepath.Join(dir, "segments", "*", "*.vlog"))
-	if err != nil || len(logs) == 0 {
-		t.Fatalf("found value logs %v, %v", logs, err)
-	}
-	for _, name := range logs {
-		info, err := os.Stat(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if info.Size() > 20 { // the header
-			t.Errorf("%s has %d bytes", name, info.Size())
 		}
 	}
 }

@@ -37,6 +37,9 @@ type manifest struct {
 	// first block on. It is never so where blocks came from elsewhere.
 	Directories bool `json:"directories,omitempty"`
 
+	// ValueLog is the highest number of a value log when the segment was packed into last.
+	ValueLog int `json:"value_log,omitempty"`
+
 	unknown bool // the file could not be read: what the segment holds is found when it is opened
 }
 

@@ -263,6 +263,7 @@ func (t *target) finish() error {
 	t.database.add(t.blocks)
 	blocks := *t.database.blocks.Load()
 	return errors.Join(
+		t.segment.noteValueLogs(),
 		t.segment.update(func(m *manifest) { m.Count, m.Digest = countRecords(blocks), digestBlocks(blocks) }),
 		t.segment.measure())
 }

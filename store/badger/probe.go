@@ -47,7 +47,7 @@ func answerProbe(dir string) int {
 	var warnings []string
 	db, err := openDatabase(dir, func(_ string, err error) { warnings = append(warnings, err.Error()) })
 	if err == nil {
-		err = errors.Join((&database{DB: db}).walk(), db.Close())
+		err = errors.Join(db.walk(), db.Close())
 	}
 	if err == nil {
 		return 0

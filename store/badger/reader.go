@@ -126,11 +126,18 @@ func (b *blockReader) readPage(page int, do func(data []byte) error) error {
 		if err != nil {
 			return err
 		}
-		if b.spend(int(item.ValueSize())); item.ValueSize() < pieceSize {
-			return item.Value(do)
-		}
+		b.spend(int(item.ValueSize())) // about
 		var data []byte
-		err = item.Value(func(first []byte) error { data = bytes.Clone(first); return nil })
+		err = item.Value(func(first []byte) error {
+			if len(first) < pieceSize {
+				return do(first)
+			}
+			data = bytes.Clone(first)
+			return nil
+		})
+		if err != nil || data == nil {
+			return err
+		}
 		for piece := 1; err == nil && len(data) == piece*pieceSize; piece++ {
 			item, err = txn.get(key.entry(kindFilters, page, piece))
 			if errors.Is(err, dgraph.ErrKeyNotFound) {

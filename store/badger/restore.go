@@ -11,8 +11,6 @@ import (
 	"regexp"
 	"time"
 
-	dgraph "github.com/dgraph-io/badger/v4"
-
 	"github.com/auditgate/auditgate/store/disk"
 )
 
@@ -31,8 +29,8 @@ const restoring = ".restoring"
 // go on. What is missing since is a gap, reason [store.ReasonRestored].
 type Restore struct {
 	dir, place string
-	segment    string // of database
-	database   *dgraph.DB
+	segment    string // of writer
+	writer     *writer
 }
 
 // NewRestore begins to restore a store to dir, which must be empty or missing.
@@ -114,7 +112,7 @@ func (r *Restore) put(name string, content io.Reader) error {
 	if len(data) > maxPart {
 		return fmt.Errorf("it has more than %d bytes", maxPart)
 	}
-	return r.write(data)
+	return eachEntry(data, r.writer.set)
 }
 
 // open opens the Badger of a segment, and closes the one before.
@@ -132,44 +130,23 @@ func (r *Restore) open(segment string) (err error) {
 	if err = room(r.dir); err != nil {
 		return err
 	}
-	r.database, err = openDatabase(dir, func(string, error) {})
+	d, err := openDatabase(dir, func(string, error) {})
+	if err == nil {
+		r.writer = newWriter(d, func() error { return room(r.dir) })
+	}
 	r.segment = segment
 	return err
 }
 
+// shut writes what is left and closes the segment.
 func (r *Restore) shut() (err error) {
-	if r.database != nil {
-		err = r.database.Close()
+	if r.writer != nil {
+		err = r.writer.flush()
+		r.writer.close()
+		err = errors.Join(err, r.writer.db.Close())
 	}
-	r.database, r.segment = nil, ""
+	r.writer, r.segment = nil, ""
 	return err
-}
-
-// write writes the entries of a block.
-func (r *Restore) write(data []byte) error {
-	txn := r.database.NewTransaction(true)
-	defer func() { txn.Discard() }()
-	err := eachEntry(data, func(e *dgraph.Entry) error {
-		err := txn.SetEntry(e)
-		if errors.Is(err, dgraph.ErrTxnTooBig) {
-			if err = r.commit(txn); err == nil {
-				txn = r.database.NewTransaction(true)
-				err = txn.SetEntry(e)
-			}
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return r.commit(txn)
-}
-
-func (r *Restore) commit(txn *dgraph.Txn) error {
-	if err := room(r.dir); err != nil {
-		return err
-	}
-	return txn.Commit()
 }
 
 // Finish puts the store in its place, once all parts are there and were found whole.

@@ -23,9 +23,6 @@ func (d *database) View(do func(*txn) error) error {
 	return d.DB.View(func(t *dgraph.Txn) error { return do(&txn{t, d.sealer}) })
 }
 
-// begin begins to write.
-func (d *database) begin() *txn { return &txn{d.NewTransaction(true), d.sealer} }
-
 // get returns an entry.
 func (t *txn) get(key []byte) (*item, error) {
 	i, err := t.Txn.Get(key)
@@ -35,15 +32,26 @@ func (t *txn) get(key []byte) (*item, error) {
 // item returns an entry that an iterator stands at.
 func (t *txn) item(i *dgraph.Item) *item { return &item{i, t.sealer} }
 
-// set writes an entry, sealed where there is a key: about its key, so that it opens
-// in its own place alone. It keeps key and value.
-func (t *txn) set(key, value []byte) error {
+// entry returns an entry to write, sealed where there is a key: about its key, so that
+// it opens in its own place alone. It keeps key and value.
+func (d *database) entry(key, value []byte) *dgraph.Entry {
 	e := dgraph.NewEntry(key, value)
-	if t.sealer != nil {
-		e.Value = t.sealer.Seal(make([]byte, 0, len(value)+store.SealOverhead), value, key)
+	if d.sealer != nil {
+		e.Value = d.sealer.Seal(make([]byte, 0, len(value)+store.SealOverhead), value, key)
 		e.WithMeta(sealedEntry)
 	}
-	return t.SetEntry(e)
+	return e
+}
+
+// valueOf calls do with an entry's value as it is stored. Where a value log does not
+// have it Badger says so in its log alone, and gives nothing; none of ours is empty.
+func valueOf(i *dgraph.Item, do func([]byte) error) error {
+	return i.Value(func(data []byte) error {
+		if len(data) == 0 {
+			return damaged(fmt.Errorf("entry %x has no value", i.Key()))
+		}
+		return do(data)
+	})
 }
 
 // item is an entry of a segment.
@@ -55,9 +63,9 @@ type item struct {
 // Value calls do with the entry's value, opened. It is valid until do returns.
 func (i *item) Value(do func([]byte) error) error {
 	if i.UserMeta() != sealedEntry {
-		return i.Item.Value(do)
+		return valueOf(i.Item, do)
 	}
-	return i.Item.Value(func(data []byte) error {
+	return valueOf(i.Item, func(data []byte) error {
 		plain, err := i.sealer.Open(make([]byte, 0, len(data)), data, i.Key())
 		if err != nil {
 			if err = fmt.Errorf("entry %x: %w", i.Key(), err); !errors.Is(err, store.ErrKey) {

@@ -58,6 +58,8 @@ type database struct {
 	// written: Badger may hold what it has not put into tables yet. Guarded by the
 	// store's packing lock.
 	written bool
+	// unsynced: Badger has failed to sync a value log.
+	unsynced atomic.Bool
 }
 
 // name is that of the segment's directory.
@@ -154,6 +156,9 @@ func (s *segment) measure() error {
 // where the segment is damaged. lost is how many records are not found any more.
 // The caller holds mu.
 func (s *segment) open(log func(string, error)) (lost int, err error) {
+	if err := s.reserveValueLogs(log); err != nil {
+		return 0, err
+	}
 	bound := s.bound.Load()
 	why := inspect(s.dir)
 	if why == nil && bound.unknown {
@@ -168,14 +173,14 @@ func (s *segment) open(log func(string, error)) (lost int, err error) {
 	case why != nil:
 		return 0, why
 	}
-	db, err := openDatabase(s.dir, log)
+	d, err := openDatabase(s.dir, log)
 	if err != nil {
 		if isDamage(err) && s.check() == nil {
 			err = damaged(err)
 		}
 		return 0, err
 	}
-	d := &database{DB: db, sealer: s.keys.Sealer("segment\n" + s.place())}
+	d.sealer = s.keys.Sealer("segment\n" + s.place())
 	var blocks []block
 	var unread int
 	listed := false
@@ -187,27 +192,30 @@ func (s *segment) open(log func(string, error)) (lost int, err error) {
 			if errors.Is(err, store.ErrKey) {
 				err = fmt.Errorf("%w: give that one too, behind the first, and start again", err)
 			}
-			return 0, errors.Join(err, db.Close())
+			return 0, errors.Join(err, d.Close())
 		}
 	}
 	if bound.unknown && unread > 0 { // nothing else tells what is missing
-		return 0, errors.Join(damaged(fmt.Errorf("neither its %s nor the heads of %d blocks can be read", manifestFile, unread)), db.Close())
+		return 0, errors.Join(damaged(fmt.Errorf("neither its %s nor the heads of %d blocks can be read", manifestFile, unread)), d.Close())
 	}
 	if bound.unknown {
 		log("finding out what segment "+s.name()+" holds", suspect("its %s cannot be read", manifestFile))
 		if err := s.update(func(m *manifest) { *m = *manifestOf(blocks, s.keys) }); err != nil {
-			return 0, errors.Join(err, db.Close())
+			return 0, errors.Join(err, d.Close())
+		}
+		if err := s.noteValueLogs(); err != nil {
+			return 0, errors.Join(err, d.Close())
 		}
 	}
 	lost = max(0, bound.Count-countRecords(blocks))
 	if lost > 0 && orphans {
 		// The tables that Badger removed had the rest: it is to be found again.
 		err = damaged(fmt.Errorf("%d records are missing in the tables that its %s names", lost, dgraph.ManifestFilename))
-		return 0, errors.Join(err, db.Close(), restore(s.dir))
+		return 0, errors.Join(err, d.Close(), restore(s.dir))
 	}
 	if probed {
 		if err := release(s.dir); err != nil {
-			return 0, errors.Join(err, db.Close())
+			return 0, errors.Join(err, d.Close())
 		}
 	}
 	d.blocks.Store(&blocks)
