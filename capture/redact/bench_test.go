@@ -60,6 +60,20 @@ func BenchmarkBody(b *testing.B) {
 	}
 }
 
+func BenchmarkPaths(b *testing.B) {
+	r := newRules(b, redact.Options{Paths: []string{"/reset/:secret", "/a/:secret/b"}})
+	for name, path := range map[string]string{
+		"other": "/v2.1/servers/b5b7c1d2-8c0c-4b3a-9d7f-0f2f8f5d7a11/action", "secret": "/reset/one-time", "coded": "/v1/container/a%2Fb%20c",
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				r.URL(path, "uri", nil)
+			}
+		})
+	}
+}
+
 func BenchmarkHeaders(b *testing.B) {
 	r := newRedactor(b)
 	h := record.HeadersOf(nil, http.Header{

@@ -29,9 +29,8 @@ func (r *Redactor) Explain(c Call) Explanation {
 		}
 	}
 	path := []byte(c.Path)
-	list := segments(nil, path, 0, len(path), true)
 	for i := range r.paths {
-		if p := &r.paths[i]; p.matches(path, list, false) {
+		if p := &r.paths[i]; p.mayFit(path) {
 			e.Paths = append(e.Paths, p.text)
 		}
 	}

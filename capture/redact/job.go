@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"strconv"
+
+	"github.com/auditgate/auditgate/capture/uripath"
 )
 
 const (
@@ -45,7 +47,7 @@ type job struct {
 	used    int
 	// pointers and keeps are the rules that hold for the body.
 	pointers, keeps []pointer
-	spans           []span // of the path that is read
+	spans           []uripath.Span // of the path that is read
 	// known are the edits of a text that has been searched, for one more search.
 	known []edit
 	// rough is true where a text was changed by more than one rule, or not at the

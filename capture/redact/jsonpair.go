@@ -4,6 +4,9 @@ import (
 	"bytes"
 )
 
+// span is in[from:to] of some text.
+type span struct{ from, to int }
+
 // pair is what an object says of a value that is named by another member, as
 // {"name": "password", "value": "x"}.
 type pair struct {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/auditgate/auditgate/capture/uripath"
 )
 
 // pattern is a pattern of paths: see [Keep.Path].
@@ -58,41 +60,21 @@ func secretPattern(text string) (pattern, error) {
 	return p, fmt.Errorf("secret path %q: no segment is named %s", text, secret)
 }
 
-// span is in[from:to] of some text.
-type span struct{ from, to int }
+// fits reports whether a path matches however servers read it, as what takes away from
+// secrecy must.
+func (p *pattern) fits(path []byte) bool {
+	return p.matches(path, uripath.Segments(nil, path, false), false) && p.matches(path, uripath.Segments(nil, path, true), false)
+}
 
-// segments returns where the segments of the path in[from:to] stand, in dst. A
-// path is read as servers do that clean it: empty segments and dots count for
-// nothing, two dots take one back, and a coded slash is a slash, if coded is true.
-func segments(dst []span, in []byte, from, to int, coded bool) []span {
-	dst = dst[:0]
-	for from < to {
-		end, next := from, to
-		for ; end < to; end++ {
-			if in[end] == '/' {
-				next = end + 1
-				break
-			}
-			if c, ok := hexByte(in[end:to]); coded && ok && c == '/' {
-				next = end + 3
-				break
-			}
-		}
-		switch string(in[from:end]) {
-		case "", ".":
-		case "..":
-			dst = dst[:max(0, len(dst)-1)]
-		default:
-			dst = append(dst, span{from, end})
-		}
-		from = next
-	}
-	return dst
+// mayFit reports whether a path matches as some server reads it, as will do for what adds
+// to secrecy.
+func (p *pattern) mayFit(path []byte) bool {
+	return p.matches(path, uripath.Segments(nil, path, false), false) || p.matches(path, uripath.Segments(nil, path, true), false)
 }
 
 // matches reports whether the path whose segments are list matches. Of a path that
 // was cut, the end is not known.
-func (p *pattern) matches(in []byte, list []span, cut bool) bool {
+func (p *pattern) matches(path []byte, list []uripath.Span, cut bool) bool {
 	if len(list) > len(p.segments) && !p.rest || len(list) < len(p.segments) && !cut {
 		return false
 	}
@@ -100,7 +82,7 @@ func (p *pattern) matches(in []byte, list []span, cut bool) bool {
 		if want == "*" || want == secret {
 			continue
 		}
-		got := in[list[i].from:list[i].to]
+		got := path[list[i].From:list[i].To]
 		if bytes.IndexByte(got, '%') >= 0 {
 			got = percentCoding.decode(nil, got)
 		}
@@ -153,10 +135,11 @@ func (j *job) segmentsOf(in []byte, from, to int, cut bool) {
 
 // segmentsAs is segmentsOf for one reading of coded slashes.
 func (j *job) segmentsAs(in []byte, from, to int, cut, coded bool) {
-	j.spans = segments(j.spans, in, from, to, coded)
+	path := in[from:to]
+	j.spans = uripath.Segments(j.spans[:0], path, coded)
 	for n := range j.r.paths {
 		p := &j.r.paths[n]
-		if !p.matches(in, j.spans, cut) {
+		if !p.matches(path, j.spans, cut) {
 			continue
 		}
 		for i, want := range p.segments[:min(len(j.spans), len(p.segments))] {
@@ -164,15 +147,16 @@ func (j *job) segmentsAs(in []byte, from, to int, cut, coded bool) {
 				continue
 			}
 			s := j.spans[i]
-			if cut && s.to == len(in) {
-				j.drop(s.from, s.to)
+			if cut && s.To == len(path) { // cut says that the path goes to the end of in
+				j.drop(from+s.From, from+s.To)
 				continue
 			}
-			plain, err := url.PathUnescape(string(in[s.from:s.to]))
+			segment := string(path[s.From:s.To])
+			plain, err := url.PathUnescape(segment)
 			if err != nil {
-				plain = string(in[s.from:s.to])
+				plain = segment
 			}
-			j.hideWord(s.from, s.to, []byte(plain))
+			j.hideWord(from+s.From, from+s.To, []byte(plain))
 		}
 	}
 }

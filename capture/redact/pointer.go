@@ -56,8 +56,7 @@ func (x *exception) holds(c Call) bool {
 	if x.Method != "" && x.Method != "*" && !strings.EqualFold(x.Method, c.Method) {
 		return false
 	}
-	path := []byte(c.Path)
-	return x.pattern.matches(path, segments(nil, path, 0, len(path), true), false)
+	return x.pattern.fits([]byte(c.Path))
 }
 
 // judge returns whether the value is secret where the job stands, which its name

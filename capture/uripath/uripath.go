@@ -4,31 +4,107 @@ package uripath
 
 import (
 	"net/url"
-	"slices"
 	"strings"
 )
 
+// Span is where a segment stands in its path: from From to before To.
+type Span struct{ From, To int }
+
+// Segments appends to dst where the segments of an escaped path stand, as servers read
+// them which clean a path: empty ones and dots count for nothing, and two dots take one
+// back, coded or not. Where coded is true a coded slash is a slash.
+func Segments[T string | []byte](dst []Span, path T, coded bool) []Span {
+	own := len(dst)
+	for from := 0; from < len(path); {
+		end, next := from, len(path)
+		for ; end < len(path); end++ {
+			if path[end] == '/' {
+				next = end + 1
+				break
+			}
+			if coded && path[end] == '%' && end+2 < len(path) && path[end+1] == '2' && path[end+2]|0x20 == 'f' {
+				next = end + 3
+				break
+			}
+		}
+		switch {
+		case end == from:
+		case path[from] != '.' && path[from] != '%': // as nearly all of them
+			dst = append(dst, Span{from, end})
+		default:
+			switch dots(path[from:end]) {
+			case 0:
+				dst = append(dst, Span{from, end})
+			case 2:
+				dst = dst[:max(own, len(dst)-1)]
+			}
+		}
+		from = next
+	}
+	return dst
+}
+
+// dots returns how many dots a segment is, 1 or 2; 0 for any other.
+func dots[T string | []byte](segment T) int {
+	n, i := 0, 0
+	for ; i < len(segment) && n < 3; n++ {
+		switch {
+		case segment[i] == '.':
+			i++
+		case i+2 < len(segment) && segment[i] == '%' && segment[i+1] == '2' && segment[i+2]|0x20 == 'e':
+			i += 3
+		default:
+			return 0
+		}
+	}
+	if n == 3 {
+		return 0
+	}
+	return n
+}
+
 // Readings returns the segments of an escaped path in each way that servers may read
-// it which clean it: each segment is decoded once, but for one that cannot be; empty
-// ones and dots count for nothing, and two dots take one back. Where a path has coded
-// slashes there is a second reading: that of servers to which they are slashes like
-// others. What does not begin with a slash is no path, and has none.
+// it which clean it, see [Segments]; each is decoded once, but for one that cannot be.
+// Where a path has coded slashes there is a second reading: that of servers to which
+// they are slashes like others. What does not begin with a slash is no path, and has none.
 func Readings(path string) [][]string {
 	if !strings.HasPrefix(path, "/") {
 		return nil
 	}
-	all := [][]string{clean(decoded(path))}
+	all := [][]string{read(path, false)}
+	if strings.IndexByte(path, '%') < 0 {
+		return all
+	}
 	if plain, err := url.PathUnescape(path); err == nil && strings.Count(plain, "/") > strings.Count(path, "/") {
-		all = append(all, clean(strings.Split(plain, "/")))
+		all = append(all, read(path, true))
 	}
 	return all
 }
 
+func read(path string, coded bool) []string {
+	var room [32]Span
+	spans := Segments(room[:0], path, coded)
+	list := make([]string, len(spans))
+	for i, s := range spans {
+		list[i] = path[s.From:s.To]
+		if strings.IndexByte(list[i], '%') < 0 {
+			continue
+		}
+		if plain, err := url.PathUnescape(list[i]); err == nil {
+			list[i] = plain
+		}
+	}
+	return list
+}
+
 // Nth returns the nth segment of an escaped path, from 1: "" where there is none, or
 // where servers may read it differently.
-func Nth(path string, n int) string {
-	var found string
-	for i, segments := range Readings(path) {
+func Nth(path string, n int) string { return Agreed(Readings(path), n) }
+
+// Agreed returns the nth segment of readings: "" where there is none, or where they
+// differ.
+func Agreed(readings [][]string, n int) (found string) {
+	for i, segments := range readings {
 		one := ""
 		if n <= len(segments) {
 			one = segments[n-1]
@@ -39,32 +115,4 @@ func Nth(path string, n int) string {
 		found = one
 	}
 	return found
-}
-
-// decoded takes a path apart at its slashes, and decodes each part.
-func decoded(path string) []string {
-	parts := strings.Split(path, "/")
-	if strings.IndexByte(path, '%') >= 0 {
-		for i, part := range parts {
-			if plain, err := url.PathUnescape(part); err == nil {
-				parts[i] = plain
-			}
-		}
-	}
-	return parts
-}
-
-// clean does in place what [Readings] says of empty segments and of dots.
-func clean(parts []string) []string {
-	list := parts[:0]
-	for _, part := range parts {
-		switch part {
-		case "", ".":
-		case "..":
-			list = list[:max(0, len(list)-1)]
-		default:
-			list = append(list, part)
-		}
-	}
-	return slices.Clip(list)
 }

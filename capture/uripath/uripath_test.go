@@ -23,6 +23,9 @@ func TestPathIsReadAsServersDo(t *testing.T) {
 		"/../../a":             {{"a"}},
 		"/a/..":                {{}},
 		"/a/...":               {{"a", "..."}},
+		"/a/.%2e/%2E/b":        {{"b"}},
+		"/%2e%2e%2e/..a":       {{"...", "..a"}},
+		"/a/%2":                {{"a", "%2"}},
 		"/%61/b%20c":           {{"a", "b c"}},
 		"/a/%2e%2E/b":          {{"b"}},
 		"/a%252fb":             {{"a%2fb"}}, // decoded once
@@ -37,6 +40,19 @@ func TestPathIsReadAsServersDo(t *testing.T) {
 		if diff := cmp.Diff(want, uripath.Readings(path), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", path, diff)
 		}
+	}
+}
+
+func BenchmarkReadings(b *testing.B) {
+	for name, path := range map[string]string{
+		"plain": "/v2.1/servers/b5b7c1d2-8c0c-4b3a-9d7f-0f2f8f5d7a11/action", "coded": "/v1/container/a%2Fb%20c",
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				uripath.Readings(path)
+			}
+		})
 	}
 }
 
