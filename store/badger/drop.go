@@ -20,9 +20,11 @@ import (
 // it had never been there.
 var errDropped = errors.New("segment was dropped")
 
-// How long a drop waits for its record to be stored, and for Badger to close.
+// How long a drop waits for its record to be stored, for those to leave who read the
+// segment, and for Badger to close. Nothing is packed meanwhile.
 const (
 	recordTimeout = 30 * time.Second
+	leaveTimeout  = 30 * time.Second
 	shutTimeout   = 30 * time.Second
 )
 
@@ -200,21 +202,26 @@ func (s *segments) remove(ctx context.Context, seg *segment, trash string) error
 	return errors.Join(disk.SyncDir(s.dir), disk.SyncDir(filepath.Dir(trash)))
 }
 
-// shutDropped waits until nobody uses the segment, and closes its Badger.
+// shutDropped waits until nobody uses the segment, and closes its Badger. A reader that
+// hangs, on a disk that does, must not keep the journal from being packed.
 func (s *segments) shutDropped(ctx context.Context, seg *segment, unused <-chan struct{}) error {
 	select {
 	case <-unused:
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-time.After(s.leave):
+		return errStillRead
 	}
-	room := s.room
-	seg.mu.Lock()
-	if d := seg.database; d != nil && !d.written {
-		room = func() error { return nil } // all that it has is in tables, so it writes nothing
-	}
-	seg.mu.Unlock()
 	done := make(chan error, 1)
-	go func() { done <- s.shut(seg, room) }() // ends when Badger is done, which may be never
+	go func() { // ends when Badger is done, also one that is closed for want of use, which may be never
+		room := s.room
+		seg.mu.Lock()
+		if d := seg.database; d != nil && !d.written {
+			room = func() error { return nil } // all that it has is in tables, so it writes nothing
+		}
+		seg.mu.Unlock()
+		done <- s.shut(seg, room)
+	}()
 	select {
 	case err := <-done:
 		if err != nil && !errors.Is(err, errNoRoom) {
@@ -227,6 +234,8 @@ func (s *segments) shutDropped(ctx context.Context, seg *segment, unused <-chan 
 		return nil
 	}
 }
+
+var errStillRead = errors.New("somebody who reads it does not come to an end: it is tried again")
 
 // emptyTrash removes what was dropped. What cannot be removed is tried again.
 func emptyTrash(dir string) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"testing"
 	"time"
 
 	dgraph "github.com/dgraph-io/badger/v4"
@@ -406,4 +407,27 @@ func DamageBodies(path string) error {
 			return nil
 		})
 	})
+}
+
+// SetLeaveTimeout sets how long a drop waits for readers.
+func (s *Store) SetLeaveTimeout(d time.Duration) {
+	s.packing.Lock()
+	defer s.packing.Unlock()
+	s.segments.leave = d
+}
+
+// Hold reads a segment until leave is called.
+func (s *Store) Hold(t testing.TB, name string) (leave func()) {
+	t.Helper()
+	for _, seg := range s.segments.list() {
+		if seg.name() == name {
+			_, leave, err := s.segments.acquire(seg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return leave
+		}
+	}
+	t.Fatal("no segment ", name)
+	return nil
 }

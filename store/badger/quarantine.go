@@ -67,7 +67,6 @@ func (s *segments) setAside(seg *segment, why error) {
 	to, err := s.quarantine.move(seg)
 	if err != nil {
 		// It is out of service for this run. The next one finds it where it is.
-		to = seg.dir
 		s.log("setting the damaged segment "+seg.name()+" aside", err)
 	}
 	aside := &segment{dir: to, aside: true}
@@ -127,10 +126,11 @@ func (s *segments) healed() map[record.ID]bool {
 // isBack reports whether the segment was brought back from quarantine.
 func (s *segment) isBack() bool { return s.name() != s.place() }
 
-// move moves a segment's directory here.
+// move moves a segment's directory here and returns where it is now, with an error too:
+// once it is moved that is here, even if the disk does not have it yet.
 func (q *quarantine) move(seg *segment) (to string, err error) {
 	if err := disk.Mkdir(q.dir); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", err
+		return seg.dir, err
 	}
 	for n := 1; ; n++ {
 		to = filepath.Join(q.dir, fmt.Sprintf("%s.%d", seg.name(), n))
@@ -139,7 +139,7 @@ func (q *quarantine) move(seg *segment) (to string, err error) {
 		}
 	}
 	if err := disk.Rename(seg.dir, to); err != nil {
-		return "", err
+		return seg.dir, err
 	}
 	return to, errors.Join(disk.SyncDir(q.dir), disk.SyncDir(filepath.Dir(seg.dir)))
 }

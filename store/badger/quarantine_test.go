@@ -3,16 +3,19 @@ package badger_test
 import (
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store"
+	faulty "github.com/auditgate/auditgate/store/disk"
 	"github.com/auditgate/auditgate/store/storetest"
 )
 
@@ -200,6 +203,45 @@ func TestSegmentThatIsBroughtBackClosesItsGap(t *testing.T) {
 	k.sweep(t)
 	if exists(t, back+".1") {
 		t.Error("it is kept for longer than its class")
+	}
+	k.end(t)
+}
+
+// Not with others: it lets operations fail. The rename is done, so the new place counts,
+// whether or not the disk has that already.
+func TestSegmentSetAsideStandsWhereItWasMovedTo(t *testing.T) {
+	dir, clock := filepath.Join(quickDir(t), "store"), newClock()
+	k := openKept(t, dir, clock, store.Retention{})
+	k.add(t, record.ClassReads, 10)
+	storetest.Close(t, k.Store)
+	seg := k.segmentOf(dir, record.ClassReads, 10)
+	if err := os.Remove(filepath.Join(seg, "MANIFEST")); err != nil {
+		t.Fatal(err)
+	}
+	aside := filepath.Join(dir, "quarantine", filepath.Base(seg)+".1")
+	faulty.Inject(func(op, path string) error {
+		if op == "syncdir" && path == filepath.Dir(aside) {
+			return syscall.EIO
+		}
+		return nil
+	})
+	defer faulty.Inject(nil)
+	k = openKept(t, dir, clock, store.Retention{})
+	k.split(t) // which opens it
+	if k.logged(filepath.Dir(aside)+": input/output error") == 0 {
+		t.Errorf("the log does not tell of the failed sync: %q", k.said)
+	}
+	if err := k.Health(); err == nil || !strings.Contains(err.Error(), aside) {
+		t.Errorf("health: %v, want %s in it", err, aside)
+	}
+	if b, err := k.Backup(t.Context(), func(string, int64, io.Reader) error { return nil }); err != nil || len(b.Missing) != 1 {
+		t.Errorf("a backup misses %v, %v; want what is set aside", b, err)
+	}
+	k.SetRetention(store.Retention{Writes: 400 * store.Day, Reads: 5 * store.Day})
+	faulty.Inject(nil)
+	k.sweep(t)
+	if exists(t, aside) {
+		t.Error("it does not go with its time")
 	}
 	k.end(t)
 }

@@ -25,6 +25,8 @@ type segments struct {
 	keep int          // how many stay open for the next reader
 	room func() error // says why not, where the disk has too little
 	log  func(string, error)
+	// leave is how long a drop waits for readers. Guarded by the store's packing lock.
+	leave time.Duration
 
 	damage     *damage
 	quarantine quarantine
@@ -45,7 +47,7 @@ type segments struct {
 // readSegments finds the segments below dir, and those that were set aside.
 func readSegments(dir string, keys *store.Keyring, keep int, room func() error, log func(string, error)) (*segments, error) {
 	s := &segments{
-		dir: dir, keys: keys, keep: keep, room: room, log: log, damage: newDamage(log),
+		dir: dir, keys: keys, keep: keep, room: room, log: log, leave: leaveTimeout, damage: newDamage(log),
 		quarantine: quarantine{dir: filepath.Join(filepath.Dir(dir), quarantineDir)},
 	}
 	if err := s.quarantine.read(s.damage); err != nil {
