@@ -266,6 +266,22 @@ func (s *Store) Settle() {
 	_ = s.root.close()
 }
 
+// Levels shares out tables of these ranges to levels. It returns their numbers.
+func Levels(ranges [][2][]byte) (numbers [][]int) {
+	var tables []*tableRange
+	for i, r := range ranges {
+		tables = append(tables, &tableRange{uint64(i), r[0], r[1]})
+	}
+	for _, level := range levels(tables) {
+		var all []int
+		for _, t := range level {
+			all = append(all, int(t.id))
+		}
+		numbers = append(numbers, all)
+	}
+	return numbers
+}
+
 // FlushWhileBadgerLogs writes an entry to a new Badger in dir, which logs an error
 // meanwhile.
 func FlushWhileBadgerLogs(dir, format string, args ...any) error {

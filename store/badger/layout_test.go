@@ -94,13 +94,18 @@ func packedSegment(t *testing.T, dir string) string {
 	return filepath.Join(dir, "segments", r.Timestamp.Format(time.DateOnly)+".writes")
 }
 
-// Badger would delete all tables without a word.
+// spoil damages a segment so that it is set aside.
+func spoil(t *testing.T, seg string) {
+	t.Helper()
+	if err := cut(one(seg, "*.sst"), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestDamagedSegmentIsSetAsideAsItWas(t *testing.T) {
 	dir := t.TempDir()
 	seg := packedSegment(t, dir)
-	if err := os.Remove(filepath.Join(seg, "MANIFEST")); err != nil {
-		t.Fatal(err)
-	}
+	spoil(t, seg)
 	s := opener(badger.Options{})(t, dir)
 	for _, err := range s.Scan(t.Context(), &record.Query{Scope: storetest.Everything}) {
 		if err != nil {

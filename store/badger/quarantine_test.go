@@ -45,9 +45,7 @@ func TestSegmentSetAsideGoesWithItsTime(t *testing.T) {
 	aside := map[int]string{}
 	for _, days := range []int{10, 20, 30} {
 		seg := k.segmentOf(dir, record.ClassReads, days)
-		if err := os.Remove(filepath.Join(seg, "MANIFEST")); err != nil {
-			t.Fatal(err)
-		}
+		spoil(t, seg)
 		aside[days] = filepath.Join(dir, "quarantine", filepath.Base(seg)+".1")
 	}
 	// Of this one nobody knows what it held.
@@ -125,9 +123,7 @@ func TestSegmentThatIsBroughtBackClosesItsGap(t *testing.T) {
 	seg := k.segmentOf(dir, record.ClassReads, 10)
 	sound := filepath.Join(t.TempDir(), "sound")
 	copyDir(t, seg, sound)
-	if err := os.Remove(filepath.Join(seg, "MANIFEST")); err != nil {
-		t.Fatal(err)
-	}
+	spoil(t, seg)
 	gaps := func() int {
 		t.Helper()
 		gaps, err := k.Gaps(t.Context(), time.Time{}, time.Time{}, 10)
@@ -157,11 +153,7 @@ func TestSegmentThatIsBroughtBackClosesItsGap(t *testing.T) {
 	if err := os.Rename(aside, back); err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(filepath.Join(sound, "MANIFEST"))
-	if err == nil {
-		err = os.WriteFile(filepath.Join(back, "MANIFEST"), data, 0o600)
-	}
-	if err != nil {
+	if err := copyFile(one(sound, "*.sst"), one(back, "*.sst")); err != nil {
 		t.Fatal(err)
 	}
 	k = openKept(t, dir, clock, store.Retention{})
@@ -181,9 +173,7 @@ func TestSegmentThatIsBroughtBackClosesItsGap(t *testing.T) {
 
 	// It is no other than it was: found damaged, it is set aside again, and kept for its time.
 	k.end(t)
-	if err := os.Remove(filepath.Join(back, "MANIFEST")); err != nil {
-		t.Fatal(err)
-	}
+	spoil(t, back)
 	k = openKept(t, dir, clock, store.Retention{})
 	k.split(t)
 	if n := gaps(); n == 0 {

@@ -146,9 +146,7 @@ func TestBackupOfADamagedStoreHasTheRest(t *testing.T) {
 	last := maker.Next()
 	storetest.Close(t, s)
 	name := goldenDays[0].Format("2006-01-02") + ".writes"
-	if err := os.Remove(filepath.Join(dir, "segments", name, "MANIFEST")); err != nil {
-		t.Fatal(err)
-	}
+	spoil(t, filepath.Join(dir, "segments", name))
 	s = opener(badger.Options{})(t, dir)
 	storetest.Add(t, s, last)
 	parts, b := save(t, s, func(int) {})

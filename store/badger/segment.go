@@ -159,8 +159,16 @@ func (s *segment) open(log func(string, error)) (lost int, err error) {
 	if err := s.reserveValueLogs(log); err != nil {
 		return 0, err
 	}
+	mended, err := mendManifest(s.dir)
+	if err != nil {
+		log("making "+dgraph.ManifestFilename+" of segment "+s.name()+" anew", err)
+	}
 	bound := s.bound.Load()
 	why := inspect(s.dir)
+	if why == nil && mended {
+		why = suspect("its %s could not be read, and was made anew of its tables", dgraph.ManifestFilename)
+		log("mending segment "+s.name(), why)
+	}
 	if why == nil && bound.unknown {
 		why = suspect("its %s cannot be read", manifestFile)
 	}

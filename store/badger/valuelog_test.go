@@ -94,6 +94,10 @@ func TestRecordsAreListedWithoutTheirValueLogs(t *testing.T) {
 	if gaps := gapsOf(t, s); len(gaps) > 0 {
 		t.Errorf("a listing without bodies has looked for them: %v", gaps)
 	}
+	// The filters stand there, too.
+	if n := len(storetest.List(t, s, record.Query{Scope: storetest.Everything, RequestID: records[9].RequestID})); n != 1 {
+		t.Errorf("%d records have the request's id, want 1", n)
+	}
 	if n := lost(t, s, records); n < len(records)*9/10 { // the last, short sub-block stands in a table
 		t.Errorf("the bodies of %d records of %d are lost", n, len(records))
 	}
