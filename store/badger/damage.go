@@ -177,13 +177,14 @@ func (s *Store) passBlock(b *blockReader, err error) bool {
 	if !errors.Is(err, store.ErrCorrupt) || s.segments.isClosed() {
 		return false
 	}
-	if b.segment.isGone() { // all of it is told of
+	if b.passed || b.segment.isGone() { // all of it is told of
 		return true
 	}
 	lost := s.assess(b)
 	gap := store.DamageGap(b.block.oldest.Time(), b.block.newest.Time(), lost,
 		"block", b.segment.name(), b.block.newest, b.block.first, lost.Count)
 	s.damage.tell(gap, fmt.Sprintf("%d records of a block, or their bodies, cannot be read any more; the rest of the segment is served", lost.Count), err)
+	b.passed = true
 	return true
 }
 
@@ -201,8 +202,8 @@ func (s *Store) assess(damaged *blockReader) record.Gap {
 		if raw, err = b.readMetadata(i, raw); err != nil {
 			continue
 		}
-		for _, err := range rowsOf(raw) {
-			if err == nil && lost.Count > 0 {
+		for p, err := range rowsOf(raw) {
+			if err == nil && new(record.Record).SetMeta(p.id, p.meta) == nil && lost.Count > 0 {
 				lost.Count--
 			}
 		}

@@ -447,3 +447,55 @@ func (s *Store) Hold(t testing.TB, name string) (leave func()) {
 	t.Fatal("no segment ", name)
 	return nil
 }
+
+// DamageRows damages one row of each sub-block of metadata, whose checksums are made
+// anew: its metadata, or how long it is. It returns how many cannot be read then. Nobody
+// may have the store open.
+func DamageRows(path string, number int, metadata bool) (lost int, err error) {
+	err = eachDatabase(path, func(_ *segment, d *database) error {
+		return d.Update(func(txn *dgraph.Txn) error {
+			it := txn.NewIterator(dgraph.IteratorOptions{Prefix: []byte{blockPrefix}})
+			defer it.Close()
+			for it.Rewind(); it.Valid(); it.Next() {
+				if _, _, kind, _ := parseKey(it.Item().Key()); kind != kindMetadata {
+					continue
+				}
+				frame, err := it.Item().ValueCopy(nil)
+				if err != nil {
+					return err
+				}
+				raw, err := decoder().DecodeAll(frame, nil)
+				if err != nil {
+					return err
+				}
+				at, i := 0, 0
+				for r := (rows{rest: raw}); len(r.rest) > 0; i++ {
+					row, _, err := r.next()
+					if err != nil {
+						return err
+					}
+					if i < number {
+						at = len(raw) - len(r.rest)
+					} else if !metadata || i == number {
+						lost++
+					}
+					if i == number && metadata {
+						for j := range row.meta {
+							row.meta[j] = 0xff
+						}
+					}
+				}
+				if i > number && !metadata {
+					for j := range 10 { // more than a number can have
+						raw[at+len(record.ID{})+j] = 0xff
+					}
+				}
+				if err := txn.Set(it.Item().KeyCopy(nil), encoder().EncodeAll(raw, nil)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	return lost, err
+}

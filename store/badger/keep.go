@@ -223,16 +223,15 @@ func (s *Store) noteIDs(now time.Time) {
 	s.ahead = over
 }
 
-// newest returns when the newest record began; zero where there is none.
-func (s *Store) newest() (t time.Time) {
+// newest returns when the newest record began, also one that was set aside; zero where
+// there is none.
+func (s *Store) newest() time.Time {
+	t := s.segments.newest()
 	for row := range s.journal.View().Scan(record.ID{}, false, record.ID{}) {
-		t = row.ID.Time()
-		break
-	}
-	for _, seg := range s.segments.list() {
-		if m := seg.bound.Load(); !m.unknown && m.Newest.Time().After(t) {
-			t = m.Newest.Time()
+		if row.ID.Time().After(t) {
+			return row.ID.Time()
 		}
+		break
 	}
 	return t
 }

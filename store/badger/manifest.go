@@ -143,9 +143,12 @@ func (m *manifest) seal(id store.KeyID) {
 	}
 }
 
-// update changes the manifest, on disk before it is in memory. The caller holds
-// the store's packing lock.
+// update changes the manifest, on disk before it is in memory. Most who do hold the
+// store's packing lock; but one that is unknown is made anew by whoever opens the segment,
+// a reader too. So they take turns here, and nobody else changes one before it is known.
 func (s *segment) update(change func(m *manifest)) error {
+	s.updating.Lock()
+	defer s.updating.Unlock()
 	m := *s.bound.Load()
 	change(&m)
 	if reflect.DeepEqual(&m, s.bound.Load()) {

@@ -205,7 +205,7 @@ func TestSegmentSetAsideStandsWhereItWasMovedTo(t *testing.T) {
 	k.add(t, record.ClassReads, 10)
 	storetest.Close(t, k.Store)
 	seg := k.segmentOf(dir, record.ClassReads, 10)
-	if err := os.Remove(filepath.Join(seg, "MANIFEST")); err != nil {
+	if err := cut(one(seg, "*.sst"), 0); err != nil {
 		t.Fatal(err)
 	}
 	aside := filepath.Join(dir, "quarantine", filepath.Base(seg)+".1")

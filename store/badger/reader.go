@@ -20,6 +20,7 @@ type blockReader struct {
 	conditions []condition
 	head       *head // set by open
 	spent      *int  // is told of the bytes that are read; nil: nobody asks
+	passed     bool  // it is damaged, and what is lost was told of
 
 	bodies []byte // the sub-block of bodies read last
 	number int    // its number plus one

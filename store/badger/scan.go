@@ -86,6 +86,9 @@ func (s *Store) scan(ctx context.Context, q record.Query, yield func(*record.Rec
 		}
 		c.last = row.id
 		if err := row.decode(r); err != nil {
+			if row.block != nil && s.passBlock(&row.block.blockReader, err) {
+				continue
+			}
 			return err
 		}
 		if !q.Match(r) {

@@ -28,6 +28,8 @@ type segment struct {
 	size  atomic.Int64 // bytes on disk, as last measured
 	bound atomic.Pointer[manifest]
 
+	updating sync.Mutex // guards bound and its file against other updates; taken last
+
 	// mu guards database, which is nil while it is closed. It is held while one
 	// is opened or closed.
 	mu       sync.Mutex

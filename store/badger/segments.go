@@ -104,8 +104,8 @@ func (s *segments) need(id store.KeyID) bool {
 	})
 }
 
-// newest returns when the newest call of a segment may have begun; zero where
-// nobody knows.
+// newest returns when the newest call of a segment may have begun, also of one that was
+// set aside: its records were made, whoever can read them. Zero where nobody knows.
 func (s *segments) newest() (t time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -137,9 +137,9 @@ func (b *blockSource) step(c *scan) (r *row, more bool, err error) {
 		if !c.store.passBlock(&b.blockReader, err) {
 			return nil, false, err
 		}
-		if b.left = nil; b.head == nil {
+		if b.head == nil {
 			return nil, false, nil
-		}
+		} // rows before one that is damaged are left
 	}
 	if len(b.left) > 0 {
 		b.next = b.left[0].id

@@ -302,8 +302,11 @@ func (m *summary) addRecords(b *blockReader) error {
 		}
 		m.buffer = raw
 		for p, err := range rowsOf(raw) {
-			if err != nil {
-				return b.wrap(err)
+			if err != nil { // what stands behind it in the sub-block goes with it
+				if err = pass(b.wrap(err)); err != nil {
+					return err
+				}
+				break
 			}
 			m.looked++
 			if !m.wants(p.id, p.sequence, p.meta) {
@@ -314,7 +317,10 @@ func (m *summary) addRecords(b *blockReader) error {
 			}
 			r := new(record.Record)
 			if err := r.SetMeta(p.id, p.meta); err != nil {
-				return b.wrap(damaged(err))
+				if err = pass(b.wrap(damaged(err))); err != nil {
+					return err
+				}
+				continue
 			}
 			if m.query.Match(r) {
 				r.RequestHeaders, r.ResponseHeaders, r.RequestTrailers, r.ResponseTrailers = nil, nil, nil, nil
