@@ -54,7 +54,10 @@ type ActionPath struct {
 	// As in `GET`; `*` is any.
 	Method string `json:"method"`
 	// As the client sent it: `:name` is one segment, `*` any one segment, a last
-	// `/*` the rest, as in `/v2.1/servers/:id/action`.
+	// `/*` the rest, as in `/v2.1/servers/:id/action`. The path of a call is read as
+	// servers do: empty segments and dots count for nothing, two dots take one back.
+	// They do not agree on coded slashes (`%2F`): a call that is another action to
+	// each of them is `unknown`, and a segment that they read differently is nothing.
 	Path string `json:"path"`
 }
 

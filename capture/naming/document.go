@@ -80,7 +80,10 @@ func newDecoder(content []byte) *jsontext.Decoder {
 	return jsontext.NewDecoder(bytes.NewReader(content), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }
 
-// walk goes through a document once, to where the pointers lead.
+// walk goes through a document once, to where the pointers lead. Identity has a walker of
+// its own: that one reads bodies before they are redacted, to one pointer, and takes the
+// first of equal names or refuses both, since it decides who somebody is; this one reads
+// all pointers of a rule at once, and takes the last, as most readers do.
 type walk struct {
 	wanted []pointer
 	values *values

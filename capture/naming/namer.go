@@ -195,24 +195,51 @@ func (n *Namer) compile(b *builder, c compiled, r *Rule) (err error) {
 // call is one call that is being named.
 type call struct {
 	record *record.Record
-	path   []string
 	values []string
 
-	rule   *compiled
-	names  []segment // of the shape that matched
-	bodies [2]values // of the pointers, by body
-	form   url.Values
+	number   int // of rule
+	rule     *compiled
+	readings []reading // those of the path which the rule is for
+	room     [2]reading
+	bodies   [2]values // of the pointers, by body
+	form     url.Values
+}
+
+// reading is a path as some components read it.
+type reading struct {
+	path  []string
+	names []segment // of the shape that matched
+}
+
+// agreed returns what of says of the path, nothing where its readings differ in that.
+func (c *call) agreed(of func(reading) (string, bool)) (value string, ok bool) {
+	for i, r := range c.readings {
+		one, there := of(r)
+		if i > 0 && (one != value || there != ok) {
+			return "", false
+		}
+		value, ok = one, there
+	}
+	return value, ok
+}
+
+// nth returns the nth segment, from 1.
+func (r reading) nth(n int) (string, bool) {
+	if n > len(r.path) {
+		return "", false
+	}
+	return r.path[n-1], true
 }
 
 // named returns the segment of that name; that of * is the rest.
-func (c *call) named(name string) (string, bool) {
+func (r reading) named(name string) (string, bool) {
 	if name == "*" {
-		rest := c.path[min(len(c.names), len(c.path)):]
+		rest := r.path[min(len(r.names), len(r.path)):]
 		return strings.Join(rest, "/"), len(rest) > 0
 	}
-	for i := range c.names {
-		if c.names[i].name == name && i < len(c.path) {
-			return c.names[i].value(c.path[i]), true
+	for i := range r.names {
+		if r.names[i].name == name && i < len(r.path) {
+			return r.names[i].value(r.path[i]), true
 		}
 	}
 	return "", false
@@ -221,11 +248,38 @@ func (c *call) named(name string) (string, bool) {
 // Find returns the number of the rule, from 0 in the order given, that names the
 // call of r, or -1.
 func (n *Namer) Find(r *record.Record, matched uint64) int {
-	e, ok := n.find(r, segments(r.URI), matched)
-	if !ok {
+	c := &call{record: r}
+	if !n.look(c, matched) {
 		return -1
 	}
-	return e.rule
+	return c.number
+}
+
+// look looks for the rule of a call. Where a path can be read in two ways, and there are
+// rules for both, they must say the same action: else nobody knows what the component did.
+// The rule is then that of the path whose coded slashes are none.
+func (n *Namer) look(c *call, matched uint64) bool {
+	c.readings = c.room[:0]
+	for _, coded := range [...]bool{false, true} {
+		path, ok := segments(c.record.URI, coded)
+		if !ok {
+			break
+		}
+		e, ok := n.find(c.record, path, matched)
+		if !ok {
+			continue
+		}
+		switch {
+		case len(c.readings) == 0:
+			c.number = e.rule
+		case n.rules[c.number].name != n.rules[e.rule].name:
+			return false
+		case c.number != e.rule: // whose names are others
+			continue
+		}
+		c.readings = append(c.readings, reading{path, e.names})
+	}
+	return len(c.readings) > 0
 }
 
 func (n *Namer) find(r *record.Record, path []string, matched uint64) (best entry, ok bool) {
@@ -246,13 +300,12 @@ func (n *Namer) find(r *record.Record, path []string, matched uint64) (best entr
 // names is [Unknown].
 func (n *Namer) Name(r *record.Record, known Call) {
 	r.Action = Unknown
-	c := &call{record: r, path: segments(r.URI), values: known.Values}
-	e, ok := n.find(r, c.path, known.Matched)
-	if !ok {
+	c := &call{record: r, values: known.Values}
+	if !n.look(c, known.Matched) {
 		return
 	}
-	rule := &n.rules[e.rule]
-	c.rule, c.names = rule, e.names
+	rule := &n.rules[c.number]
+	c.rule = rule
 	r.Action, r.ActionAliases = rule.name, rule.aliases
 	var o record.Object
 	for i := 0; i < len(rule.objects) && (o.Type == "" || o.ID == "" || o.Name == ""); i++ {

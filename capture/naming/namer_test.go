@@ -92,6 +92,57 @@ func TestFirstRuleThatMatchesWins(t *testing.T) {
 	}
 }
 
+// A path is read as servers do. They do not agree on coded slashes: a call that is another
+// one to each of them has no name, and what they read differently of it no value.
+func TestPathsAreReadInEachWay(t *testing.T) {
+	rule := func(name, of string) naming.Rule {
+		return naming.Rule{Name: name, Matches: match(of), Objects: []naming.Object{{Type: "server", ID: "{audit.path.id}", Name: "{audit.path.2}"}}}
+	}
+	n := mustNew(t,
+		naming.Rule{Name: "list", Matches: match("GET /servers")}, rule("show", "GET /servers/:id"),
+		rule("delete", "DELETE /servers/:id"), rule("delete", "DELETE /servers/:id/force"), rule("detach", "DELETE /servers/:id/ports/:port"),
+		rule("tag", "PUT /servers/:id/*"),
+	)
+	for _, test := range []struct{ method, uri, want string }{
+		{"GET", "//servers", "list"},
+		{"GET", "/servers//", "list"},
+		{"GET", "/x/../servers/./", "list"},
+		{"GET", "/%2e/servers", "list"},
+		{"GET", "//servers//7", "show 7 7"},
+		{"GET", "/servers/x/%2e%2e/7", "show 7 7"},
+		{"GET", "/servers%2F7", "show 7 7"},       // only to those to which it is a slash
+		{"GET", "/servers/a%2Fb", "show a/b a/b"}, // only to the others
+		{"GET", "/servers/7%2F", "show"},
+		{"DELETE", "/servers/7%2Fports%2F8", naming.Unknown},
+		{"DELETE", "/servers/x%2f..%2f7", "delete"},
+		{"DELETE", "/servers/7%2fforce", "delete 7/force 7/force"},
+		{"PUT", "/servers/7/a%2Fb", "tag 7 7"},
+		{"OPTIONS", "*", naming.Unknown},
+	} {
+		r := &record.Record{Method: test.method, URI: test.uri}
+		n.Name(r, naming.Call{})
+		got := r.Action
+		if r.Object != nil {
+			got += " " + r.Object.ID + " " + r.Object.Name
+		}
+		if got != test.want {
+			t.Errorf("%s %s: %s, want %s", test.method, test.uri, got, test.want)
+		}
+	}
+	every := mustNew(t, naming.Rule{Name: "every"})
+	for _, uri := range []string{"*", "/", "/a%2Fb", "h:443"} {
+		r := &record.Record{Method: "OPTIONS", URI: uri}
+		if every.Name(r, naming.Call{}); r.Action != "every" {
+			t.Errorf("a rule for every call makes %s %s", uri, r.Action)
+		}
+	}
+	for _, path := range []string{"GET /a/../b", "GET /./a"} {
+		if _, err := naming.New([]naming.Rule{{Name: "x", Matches: match(path)}}); err == nil {
+			t.Errorf("the pattern %s is taken, which no path is", path)
+		}
+	}
+}
+
 // What was cut off, or never there, yields nothing, and never half of a value.
 func TestPointersReadWhatIsThere(t *testing.T) {
 	for _, test := range []struct {

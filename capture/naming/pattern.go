@@ -3,7 +3,6 @@ package naming
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/auditgate/auditgate/capture/uripath"
@@ -75,6 +74,9 @@ func readPattern(text string, read func(string) (segment, error)) (p pattern, er
 	text, p.rest = strings.CutSuffix(text, "/*")
 	names := map[string]bool{}
 	for _, part := range split(text) {
+		if part == "." || part == ".." {
+			return p, fmt.Errorf("path %q: %q is no segment, since servers take it out of a path", text, part)
+		}
 		s, err := read(part)
 		if err != nil {
 			return p, fmt.Errorf("path %q: %w", text, err)
@@ -91,26 +93,18 @@ func readPattern(text string, read func(string) (segment, error)) (p pattern, er
 	return p, nil
 }
 
-// split takes a path apart at its slashes. One at its end does not count: what is
-// found at /servers is mostly found at /servers/ too.
+// split takes the path of a pattern apart at its slashes. Empty segments do not count, as
+// they do not in the paths of calls.
 func split(path string) []string {
-	if path = strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/"); path == "" {
-		return nil
-	}
-	return strings.Split(path, "/")
+	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 }
 
-// segments returns the segments of an escaped path as the component reads them.
-// Of very long ones the end is left out, which no pattern reaches.
-func segments(path string) []string {
-	parts := split(path)
-	parts = parts[:min(len(parts), maxSegments+1)]
-	for i, part := range parts {
-		if plain, err := url.PathUnescape(part); err == nil {
-			parts[i] = plain
-		}
-	}
-	return parts
+// segments are those of an escaped path as components read it; see [uripath.Read]. Of very
+// long ones the end is left out, which no pattern reaches. What is no path, as that of
+// OPTIONS *, has none: only what is for every call is for it.
+func segments(path string, coded bool) ([]string, bool) {
+	list, ok := uripath.Read(path, coded)
+	return list[:min(len(list), maxSegments+1)], ok || !coded
 }
 
 // takes reports whether s is the shape of a segment.

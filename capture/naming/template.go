@@ -149,16 +149,15 @@ func (b *builder) placeholder(name string) (func(*call) (string, bool), error) {
 	case "path":
 		if n, err := strconv.Atoi(of); err == nil && n > 0 {
 			return func(c *call) (string, bool) {
-				if n > len(c.path) {
-					return "", false
-				}
-				return c.path[n-1], true
+				return c.agreed(func(r reading) (string, bool) { return r.nth(n) })
 			}, nil
 		} else if of != "" && err != nil {
 			if !b.names[of] {
 				return nil, fmt.Errorf("{%s}: no `match` of the rule has a segment :%s", name, of)
 			}
-			return func(c *call) (string, bool) { return c.named(of) }, nil
+			return func(c *call) (string, bool) {
+				return c.agreed(func(r reading) (string, bool) { return r.named(of) })
+			}, nil
 		}
 	default:
 		if field := fields[own]; field != nil {

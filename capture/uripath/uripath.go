@@ -64,24 +64,24 @@ func dots[T string | []byte](segment T) int {
 }
 
 // Readings returns the segments of an escaped path in each way that servers may read
-// it which clean it, see [Segments]; each is decoded once, but for one that cannot be.
-// Where a path has coded slashes there is a second reading: that of servers to which
-// they are slashes like others. What does not begin with a slash is no path, and has none.
-func Readings(path string) [][]string {
-	if !strings.HasPrefix(path, "/") {
-		return nil
-	}
-	all := [][]string{read(path, false)}
-	if strings.IndexByte(path, '%') < 0 {
-		return all
-	}
-	if plain, err := url.PathUnescape(path); err == nil && strings.Count(plain, "/") > strings.Count(path, "/") {
-		all = append(all, read(path, true))
+// it which clean it; see [Read].
+func Readings(path string) (all [][]string) {
+	for _, coded := range [...]bool{false, true} {
+		if segments, ok := Read(path, coded); ok {
+			all = append(all, segments)
+		}
 	}
 	return all
 }
 
-func read(path string, coded bool) []string {
+// Read returns the segments of an escaped path, see [Segments]; each is decoded once, but
+// for one that cannot be. Where coded is true it is the reading of servers to which coded
+// slashes are slashes like others, and there is none where the path has no coded slash.
+// What does not begin with a slash is no path, and has none at all.
+func Read(path string, coded bool) (segments []string, ok bool) {
+	if !strings.HasPrefix(path, "/") || coded && !codesSlash(path) {
+		return nil, false
+	}
 	var room [32]Span
 	spans := Segments(room[:0], path, coded)
 	list := make([]string, len(spans))
@@ -94,17 +94,22 @@ func read(path string, coded bool) []string {
 			list[i] = plain
 		}
 	}
-	return list
+	return list, true
+}
+
+// codesSlash reports whether a path has coded slashes, and can be decoded.
+func codesSlash(path string) bool {
+	if strings.IndexByte(path, '%') < 0 {
+		return false
+	}
+	plain, err := url.PathUnescape(path)
+	return err == nil && strings.Count(plain, "/") > strings.Count(path, "/")
 }
 
 // Nth returns the nth segment of an escaped path, from 1: "" where there is none, or
 // where servers may read it differently.
-func Nth(path string, n int) string { return Agreed(Readings(path), n) }
-
-// Agreed returns the nth segment of readings: "" where there is none, or where they
-// differ.
-func Agreed(readings [][]string, n int) (found string) {
-	for i, segments := range readings {
+func Nth(path string, n int) (found string) {
+	for i, segments := range Readings(path) {
 		one := ""
 		if n <= len(segments) {
 			one = segments[n-1]
