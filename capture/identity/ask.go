@@ -45,11 +45,13 @@ type asker[A any] struct {
 	question func(ctx context.Context, token string) (answer A, until time.Time, err error)
 	now      func() time.Time
 	// log is told when the server is away, and when it is back; and of answers that
-	// are no good, which may be many, not twice within AskRest.
+	// are no good, which may be many, not twice within AskRest. It may be called from
+	// many goroutines at once.
 	log         func(msg string, err error)
 	gone, again string // what log is told where the server is away, and back
 
-	client   *http.Client
+	timeout  time.Duration // of one question: AskTimeout
+	client   *http.Client  // whose questions end with their context
 	answers  *cache[A]     // by token id
 	failures *cache[error] // likewise: there was no good answer about this token
 	slots    chan struct{} // one for each flight
@@ -79,7 +81,7 @@ func newAsker[A any](now func() time.Time, log func(string, error), gone, again 
 	}
 	return &asker[A]{
 		now: now, log: log, gone: gone, again: again,
-		client: newClient(AskTimeout), answers: newCache[A](MaxAnswers, now), failures: newCache[error](maxFailures, now),
+		timeout: AskTimeout, client: newClient(0), answers: newCache[A](MaxAnswers, now), failures: newCache[error](maxFailures, now),
 		slots: make(chan struct{}, MaxQuestions), flights: make(map[string]*flight[A]),
 	}
 }
@@ -107,7 +109,7 @@ func (a *asker[A]) ask(ctx context.Context, id, token string) (answer A, err err
 	f, err := a.board(id, token, false)
 	if f == nil && err == nil {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, AskTimeout)
+		ctx, cancel = context.WithTimeout(ctx, a.timeout)
 		defer cancel()
 		select {
 		case a.slots <- struct{}{}:
@@ -176,7 +178,7 @@ func (a *asker[A]) fly(f *flight[A], id, token string) {
 		f.answer = answer
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), AskTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), a.timeout)
 	defer cancel()
 	answer, until, err := a.question(ctx, token)
 	if err == nil {

@@ -22,7 +22,7 @@ type IntrospectionConfig struct {
 	// Cache is how long an answer is remembered, yes or no.
 	Cache time.Duration
 	// Now and Log may be nil. Log is told when asking begins to fail, and when it
-	// works again.
+	// works again, from many goroutines at once.
 	Now func() time.Time
 	Log func(msg string, err error)
 }

@@ -62,11 +62,47 @@ func newAsked(t *testing.T) *asked {
 	return a
 }
 
+// holding has answers wait until release, or the end of the test.
+func (a *asked) holding(t *testing.T) (release func()) {
+	hold := make(chan struct{})
+	a.hold, release = hold, sync.OnceFunc(func() { close(hold) })
+	t.Cleanup(release)
+	return release
+}
+
+// never is how long a question may take where a test waits for its answer, however
+// busy the machine is.
+const never = 24 * time.Hour
+
 func (a *asked) method(c *clock, log *[]string) *identity.Introspection {
-	return identity.NewIntrospection(identity.IntrospectionConfig{
-		URL: a.URL, ClientID: "gateway", ClientSecret: "s: cret", Cache: 5 * time.Minute, Now: c.Now,
-		Log: func(msg string, err error) { *log = append(*log, fmt.Sprint(msg, err)) },
+	i := identity.NewIntrospection(identity.IntrospectionConfig{
+		URL: a.URL, ClientID: "gateway", ClientSecret: "s: cret", Cache: 5 * time.Minute, Now: c.Now, Log: into(log),
 	})
+	i.SetTimeout(never)
+	return i
+}
+
+// into returns a log that is kept in lines, which are to be read when nobody asks.
+func into(lines *[]string) func(string, error) {
+	var mu sync.Mutex
+	return func(msg string, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		*lines = append(*lines, fmt.Sprint(msg, " ", err))
+	}
+}
+
+// waitFor waits until something has come to pass: for a minute at most, so that a test
+// which waits in vain says for what.
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for range 60_000 {
+		if done() {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatal("waited in vain for ", what)
 }
 
 func evidence(token string) *identity.Evidence {
@@ -136,7 +172,7 @@ func TestServerThatFailsIsLeftAlone(t *testing.T) {
 
 func TestOneTokenIsAskedForOnceAtATime(t *testing.T) {
 	a, log := newAsked(t), []string{}
-	a.hold = make(chan struct{})
+	release := a.holding(t)
 	i := a.method(newClock(), &log)
 	if _, pending := i.Who(t.Context(), evidence("a"), identity.Probe); !pending {
 		t.Error("it was not said that the answer is pending")
@@ -152,10 +188,8 @@ func TestOneTokenIsAskedForOnceAtATime(t *testing.T) {
 			}
 		})
 	}
-	for a.questions.Load() == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	close(a.hold)
+	waitFor(t, "a question", func() bool { return a.questions.Load() > 0 })
+	release()
 	all.Wait()
 	if n := a.questions.Load(); n != 1 {
 		t.Errorf("%d questions, want 1", n)
@@ -212,7 +246,7 @@ func TestServerThatNobodyCanSpeakToIsLeftAlone(t *testing.T) {
 // Whoever asks waits as long as they want to, though others wait on.
 func TestWhoeverAsksMayLeave(t *testing.T) {
 	a, log := newAsked(t), []string{}
-	a.hold = make(chan struct{})
+	release := a.holding(t)
 	i := a.method(newClock(), &log)
 	ctx, leave := context.WithCancel(t.Context())
 	first := make(chan struct{})
@@ -222,9 +256,7 @@ func TestWhoeverAsksMayLeave(t *testing.T) {
 			t.Errorf("who has left got %+v", who)
 		}
 	}()
-	for a.questions.Load() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	waitFor(t, "a question", func() bool { return a.questions.Load() > 0 })
 	second := make(chan identity.Identity)
 	go func() {
 		who, _ := i.Who(t.Context(), evidence("a"), identity.Wait)
@@ -232,7 +264,7 @@ func TestWhoeverAsksMayLeave(t *testing.T) {
 	}()
 	leave()
 	<-first // while the question goes on
-	close(a.hold)
+	release()
 	if who := <-second; who.UserID != "u-a" || a.questions.Load() != 1 {
 		t.Errorf("got %+v after %d questions", who, a.questions.Load())
 	}
@@ -242,7 +274,7 @@ func TestWhoeverAsksMayLeave(t *testing.T) {
 // leave.
 func TestQuestionsAtOnceAreBounded(t *testing.T) {
 	a, log := newAsked(t), []string{}
-	a.hold = make(chan struct{})
+	release := a.holding(t)
 	i := a.method(newClock(), &log)
 	var all sync.WaitGroup
 	known := new(atomic.Int64)
@@ -253,15 +285,13 @@ func TestQuestionsAtOnceAreBounded(t *testing.T) {
 			}
 		})
 	}
-	for a.questions.Load() < identity.MaxQuestions {
-		time.Sleep(time.Millisecond)
-	}
+	waitFor(t, "as many questions as may be", func() bool { return a.questions.Load() >= identity.MaxQuestions })
 	ctx, leave := context.WithCancel(t.Context())
 	leave()
 	if who, _ := i.Who(ctx, evidence("late"), identity.Wait); who.Known() || a.questions.Load() != identity.MaxQuestions {
 		t.Errorf("%d questions at once, got %+v", a.questions.Load(), who)
 	}
-	close(a.hold)
+	release()
 	all.Wait()
 	if known.Load() != 2*identity.MaxQuestions {
 		t.Errorf("%d tokens are known, of %d", known.Load(), 2*identity.MaxQuestions)

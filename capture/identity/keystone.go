@@ -40,7 +40,7 @@ type grant struct {
 
 // NewKeystone returns who asks the Keystone at url, with or without /v3 at its end.
 // now and log may be nil; log is told when asking begins to fail, and when it works
-// again.
+// again, from many goroutines at once.
 func NewKeystone(url string, now func() time.Time, log func(msg string, err error)) *Keystone {
 	url = strings.TrimRight(url, "/")
 	if !strings.HasSuffix(url, "/v3") {

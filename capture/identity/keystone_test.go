@@ -78,7 +78,9 @@ func (c *cloud) says(token, body string) {
 
 // asked returns who asks the cloud.
 func (c *cloud) asked(at *clock, log *[]string) *identity.Keystone {
-	return identity.NewKeystone(c.URL+"/identity/", at.Now, func(msg string, err error) { *log = append(*log, fmt.Sprint(msg, " ", err)) })
+	k := identity.NewKeystone(c.URL+"/identity/", at.Now, into(log))
+	k.SetTimeout(never)
+	return k
 }
 
 func TestKeystoneTellsWhoHoldsAToken(t *testing.T) {
@@ -249,10 +251,6 @@ func TestKeystoneThatIsAwayIsLeftAlone(t *testing.T) {
 // One that hangs in the middle of an answer is away as well, so that others need not
 // wait for it as long.
 func TestKeystoneThatHangsIsLeftAlone(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes as long as a question may")
-	}
-	t.Parallel()
 	c, log := newCloud(t), []string{}
 	c.on("gAAAAABslow", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Subject-Token", "gAAAAABslow")
@@ -262,12 +260,13 @@ func TestKeystoneThatHangsIsLeftAlone(t *testing.T) {
 	})
 	c.issue("gAAAAABann", "")
 	k := c.asked(newClock(), &log)
+	k.SetTimeout(10 * time.Millisecond)
 	for _, token := range []string{"gAAAAABslow", "gAAAAABann"} {
 		if _, _, _, err := k.Verify(t.Context(), token); err != identity.ErrKeystoneUnavailable {
 			t.Errorf("%s: %v", token, err)
 		}
 	}
-	if n := c.questions.Load(); n != 1 || len(log) != 1 {
+	if n := c.questions.Load(); n > 1 || len(log) != 1 { // none, where the time was up before it came there
 		t.Errorf("%d questions, %q", n, log)
 	}
 }
@@ -322,6 +321,8 @@ func TestManyWhoAskAboutOneTokenMakeOneQuestion(t *testing.T) {
 	c.issue("gAAAAABann", "")
 	c.mu.Lock()
 	answer, hold := c.answers["gAAAAABann"], make(chan struct{})
+	release := sync.OnceFunc(func() { close(hold) })
+	t.Cleanup(release)
 	c.answers["gAAAAABann"] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { <-hold; answer.ServeHTTP(w, r) })
 	c.mu.Unlock()
 	k := c.asked(newClock(), &log)
@@ -333,10 +334,8 @@ func TestManyWhoAskAboutOneTokenMakeOneQuestion(t *testing.T) {
 			}
 		})
 	}
-	for c.questions.Load() == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	close(hold)
+	waitFor(t, "a question", func() bool { return c.questions.Load() > 0 })
+	release()
 	all.Wait()
 	if n := c.questions.Load(); n != 1 {
 		t.Errorf("%d questions, want 1", n)
