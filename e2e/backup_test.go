@@ -158,7 +158,12 @@ func TestKillInTheMidstOfABackupHarmsNeitherStoreNorReader(t *testing.T) {
 		t.Errorf("a broken off backup is on record as %+v, %v", r, told[0])
 	}
 	file := filepath.Join(g.dir, "backup.tar")
-	if out, err := g.command("audit", "backup", "--address", "unix/"+g.dir+"/admin", file).CombinedOutput(); err != nil {
+	var out []byte
+	wait(t, "the broken off backup has ended", func() bool {
+		out, err = g.command("audit", "backup", "--address", "unix/"+g.dir+"/admin", file).CombinedOutput()
+		return !strings.Contains(string(out), "is being made already")
+	})
+	if err != nil {
 		t.Errorf("the next backup: %v\n%s", err, out)
 	}
 }
