@@ -1,17 +1,12 @@
 package identity
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -29,19 +24,19 @@ const (
 	maxFailures = 1000
 	// MaxQuestions is how many questions are asked of one server at once.
 	MaxQuestions = 64
-	// maxAnswer is how long an answer may be, in bytes.
-	maxAnswer = 1 << 20
 )
 
 // asker asks a server about tokens: each token once at a time, no more than
 // MaxQuestions at once, and nothing for a while after the server was away. What one
-// token brings about costs others nothing. It remembers the answers. It may be used
-// from many goroutines.
+// token brings about costs others nothing: where an answer looks as if the server were
+// away, it is asked about a token that nobody holds, and is away only if it has no
+// answer about that either. It remembers the answers. It may be used from many
+// goroutines.
 type asker[A any] struct {
 	// question asks about one token, and returns what is to be remembered and until
-	// when. Its error is absent where the server cannot be asked at all; another one
-	// is about this token alone, which must not keep others from being asked about.
-	// Nothing of the token stands in it.
+	// when. Its error is absent where it may be that the server cannot be asked at all;
+	// another one is about this token alone, which must not keep others from being
+	// asked about. Nothing of the token stands in it.
 	question func(ctx context.Context, token string) (answer A, until time.Time, err error)
 	now      func() time.Time
 	// log is told when the server is away, and when it is back; and of answers that
@@ -59,17 +54,24 @@ type asker[A any] struct {
 	// mu guards the rest.
 	mu      sync.Mutex
 	flights map[string]*flight[A] // by token id
+	probe   *probe                // nil where none is under way
 	rest    time.Time             // nothing is asked before
 	away    bool
 	told    time.Time // when log was last told of an answer that is no good
 }
 
 // flight is a question that is being asked, on a goroutine of its own, which ends
-// within AskTimeout.
+// within AskTimeout, or twice that where the server has to be probed.
 type flight[A any] struct {
 	done   chan struct{}
 	answer A // once done is closed
 	err    error
+}
+
+// probe is a question about a token that nobody holds.
+type probe struct {
+	done chan struct{}
+	away bool // once done is closed
 }
 
 func newAsker[A any](now func() time.Time, log func(string, error), gone, again string) *asker[A] {
@@ -106,11 +108,10 @@ func (a *asker[A]) ask(ctx context.Context, id, token string) (answer A, err err
 	if answer, ok := a.answers.get(id); ok {
 		return answer, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
 	f, err := a.board(id, token, false)
 	if f == nil && err == nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, a.timeout)
-		defer cancel()
 		select {
 		case a.slots <- struct{}{}:
 			f, err = a.board(id, token, true)
@@ -166,7 +167,7 @@ func (a *asker[A]) fly(f *flight[A], id, token string) {
 	defer func() {
 		if v := recover(); v != nil {
 			f.err = asking(fmt.Errorf("a panic of type %T", v)) // whose value may hold it
-			a.note(id, f.err)
+			a.note(id, f.err, false)
 		}
 		a.mu.Lock()
 		delete(a.flights, id)
@@ -178,16 +179,55 @@ func (a *asker[A]) fly(f *flight[A], id, token string) {
 		f.answer = answer
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), a.timeout)
-	defer cancel()
-	answer, until, err := a.question(ctx, token)
+	answer, until, err := a.put(token)
 	if err == nil {
 		a.answers.put(id, answer, until)
 	} else {
 		err = asking(err)
 	}
 	f.answer, f.err = answer, err
-	a.note(id, err)
+	a.note(id, err, a.isAway(err))
+}
+
+// put puts a question.
+func (a *asker[A]) put(token string) (A, time.Time, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), a.timeout)
+	defer cancel()
+	return a.question(ctx, token)
+}
+
+// isAway reports whether an error is that of a server which is away, and not what a
+// token has brought about: filters between here and the server stumble over odd ones.
+func (a *asker[A]) isAway(err error) bool {
+	var away absent
+	if !errors.As(err, &away) || away.unseen {
+		return away.unseen
+	}
+	a.mu.Lock()
+	p := a.probe
+	switch {
+	case p != nil: // whose answer is good for all who come meanwhile
+		a.mu.Unlock()
+		<-p.done
+		return p.away
+	case a.now().Before(a.rest): // it was found out a moment ago
+		a.mu.Unlock()
+		return true
+	}
+	p = &probe{done: make(chan struct{})}
+	a.probe = p
+	a.mu.Unlock()
+	defer func() {
+		a.mu.Lock()
+		if a.probe = nil; p.away {
+			a.rest = a.now().Add(AskRest)
+		}
+		a.mu.Unlock()
+		close(p.done)
+	}()
+	_, _, err = a.put(rand.Text())
+	p.away = errors.As(err, &away)
+	return p.away
 }
 
 // asking says what an error is about. A secret would be taken out of the log behind
@@ -195,9 +235,7 @@ func (a *asker[A]) fly(f *flight[A], id, token string) {
 func asking(err error) error { return fmt.Errorf("asking whose token it is: %w", err) }
 
 // note notes how a question about a token went.
-func (a *asker[A]) note(id string, err error) {
-	var away absent
-	isAway := errors.As(err, &away)
+func (a *asker[A]) note(id string, err error, isAway bool) {
 	a.mu.Lock()
 	now := a.now()
 	began, ended := isAway && !a.away, err == nil && a.away
@@ -221,74 +259,4 @@ func (a *asker[A]) note(id string, err error) {
 	case bad:
 		a.log("nothing is known of a token, since the answer about it is no good", err)
 	}
-}
-
-// absent is an error of a server that cannot be asked, whatever the token.
-type absent struct{ error }
-
-func (a absent) Unwrap() error { return a.error }
-
-// reply is what a server has said.
-type reply struct {
-	status int
-	header http.Header
-	body   []byte
-}
-
-// exchange sends a question about a token and reads the whole answer. The server is
-// absent where no connection can be had, it is too slow, or its status tells of nothing
-// that the token brings about. Where it breaks off, or says 500, that may be because of
-// this token.
-func exchange(client *http.Client, req *http.Request, token string) (r reply, err error) {
-	var connected atomic.Bool
-	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
-		GetConn: func(string) { connected.Store(false) },               // again, where an idle one was dead
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }, // with TLS
-	}))
-	unanswered := func(err error) error {
-		var slow net.Error
-		if !connected.Load() || errors.As(err, &slow) && slow.Timeout() {
-			return absent{err}
-		}
-		return err
-	}
-	res, err := client.Do(req)
-	if err != nil {
-		return r, unanswered(err)
-	}
-	defer res.Body.Close()
-	if status := res.StatusCode; status == http.StatusTooManyRequests || status > http.StatusInternalServerError && ordinary(token) {
-		return r, absent{fmt.Errorf("the server answered %d", status)}
-	}
-	r = reply{status: res.StatusCode, header: res.Header}
-	if r.body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer+1)); err != nil {
-		return r, unanswered(err)
-	}
-	return r, nil
-}
-
-// misled reports whether a status says that the question itself was not let in, or has
-// come to the wrong place.
-func misled(status int) bool {
-	return status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusNotFound ||
-		status >= 300 && status < 400
-}
-
-// ordinary reports whether a token is one that nobody between here and the server
-// stumbles over: filters look for odd signs, and the room for a header may be 4 KiB, in
-// which Keystone gets it twice.
-func ordinary(token string) bool { return len(token) <= 1<<10 && isToken68(token) }
-
-// errNoObject is an answer that is no JSON object, or one that two readers could
-// understand in two ways.
-var errNoObject = errors.New("the answer is no good JSON object")
-
-// decodeAnswer reads an answer into to.
-func decodeAnswer(data []byte, to any) error {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	if len(data) > maxAnswer || checkObject(data) != nil || dec.Decode(to) != nil {
-		return errNoObject
-	}
-	return nil
 }

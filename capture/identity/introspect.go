@@ -73,14 +73,14 @@ func (i *Introspection) question(ctx context.Context, token string) (id Identity
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
 	req.SetBasicAuth(url.QueryEscape(i.config.ClientID), url.QueryEscape(i.config.ClientSecret)) // RFC 6749, section 2.3.1
-	res, err := exchange(i.asker.client, req, token)
+	res, err := exchange(i.asker.client, req)
 	if err != nil {
 		return id, until, err
 	}
 	if res.status != http.StatusOK {
 		err := fmt.Errorf("the server answered %d, want 200; redirects are not followed", res.status)
-		if misled(res.status) && ordinary(token) {
-			return id, until, absent{fmt.Errorf("%w: check the address, and by what the gateway is known there", err)}
+		if misled(res.status) {
+			return id, until, absent{error: fmt.Errorf("%w: check the address, and by what the gateway is known there", err)}
 		}
 		return id, until, err
 	}

@@ -117,7 +117,7 @@ func (k *Keystone) question(ctx context.Context, token string) (g grant, until t
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("X-Auth-Token", token)
 	req.Header.Set("X-Subject-Token", token)
-	res, err := exchange(k.asker.client, req, token)
+	res, err := exchange(k.asker.client, req)
 	if err != nil {
 		return g, until, err
 	}
