@@ -262,6 +262,9 @@ func (c *committer) turn() error {
 		c.settled = appendSettled(c.settled, call.source, call.settled)
 	})
 	h := c.file.header
+	if h.first != c.next {
+		h.skipped = 0
+	}
 	h.first, h.begun = c.next, c.now()
 	next, err := createFile(filepath.Dir(c.file.path), c.file.number+1, h, c.fileSize, c.settled, c.keys, c.file.cache)
 	if err != nil {

@@ -10,12 +10,12 @@ import (
 	"github.com/auditgate/auditgate/store/disk"
 )
 
-// droppedName is a file beside those of the journal: the sequence of the newest
-// record in a file that was dropped, as a decimal number. What is missing between
-// that and the oldest file was not dropped, but lost.
+// droppedName is a file beside those of the journal: the sequence before which the
+// file begins that came after the one that was dropped last, as a decimal number. What
+// is missing between that and the oldest file was not dropped, but lost.
 const droppedName = "dropped"
 
-// noteDropped says that files up to the sequence last are about to be dropped.
+// noteDropped says that all up to the sequence last is about to be dropped, or known to be lost.
 func noteDropped(dir string, last uint64) error {
 	return disk.Replace(filepath.Join(dir, droppedName), fmt.Appendf(nil, "%d\n", last))
 }

@@ -24,7 +24,10 @@ import (
 //	 32    1+64 length of the node's name, the name, zeros
 //	 97    1+64 length of the boot's name, the name, zeros
 //	162      8  id of the key that the frames are sealed with, zeros where they are plain
-//	170     82  zeros
+//	170      8  how many sequences right before first this journal never had: when the
+//	            run began, what was kept elsewhere went on to there. The same in all
+//	            files of that first; else 0, as in files of before there was this
+//	178     74  zeros
 //	252      4  checksum of all before it
 //
 //	frame    48 bytes, then what their lengths say

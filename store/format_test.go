@@ -60,7 +60,7 @@ func TestFrameHoldsWhatWasPut(t *testing.T) {
 }
 
 func TestHeaderHoldsWhatWasPut(t *testing.T) {
-	want := header{mark{9}, 42, time.UnixMicro(1_700_000_000_000_000).UTC(), "node", "boot", KeyID{7}}
+	want := header{mark{9}, 42, time.UnixMicro(1_700_000_000_000_000).UTC(), "node", "boot", KeyID{7}, 41}
 	data := want.append(nil)
 	for at := range data {
 		broken := bytes.Clone(data)
@@ -106,7 +106,7 @@ func FuzzFrame(f *testing.F) {
 // FuzzJournalFile opens hostile files.
 func FuzzJournalFile(f *testing.F) {
 	sample, m, _ := sampleFrame()
-	h := header{m, 7, time.UnixMicro(1_700_000_000_000_000).UTC(), "node", "boot", KeyID{}}
+	h := header{m, 7, time.UnixMicro(1_700_000_000_000_000).UTC(), "node", "boot", KeyID{}, 6}
 	good := append(h.append(nil), sample...)
 	f.Add(good)
 	f.Add(append(good, sample...))

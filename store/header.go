@@ -19,6 +19,9 @@ type header struct {
 	node  string
 	boot  string
 	key   KeyID // that frames are sealed with; zero where they are plain
+	// skipped is how many sequences before first this journal never had, because those
+	// kept elsewhere were newer when the run began.
+	skipped uint64
 }
 
 // append appends both copies.
@@ -32,6 +35,7 @@ func (h *header) append(dst []byte) []byte {
 	b[32] = byte(copy(b[33:97], h.node))
 	b[97] = byte(copy(b[98:162], h.boot))
 	copy(b[162:], h.key[:])
+	binary.LittleEndian.PutUint64(b[170:], h.skipped)
 	binary.LittleEndian.PutUint32(b[252:], crc32.Checksum(b[:252], castagnoli))
 	return append(append(dst, b[:]...), b[:]...)
 }
@@ -46,7 +50,7 @@ func (h *header) parse(data []byte) error {
 		node, boot := int(b[32]), int(b[97])
 		if crc32.Checksum(b[:252], castagnoli) != binary.LittleEndian.Uint32(b[252:]) ||
 			string(b[:7]) != headerMagic || b[7] < oldestFormat || b[7] > headerFormat ||
-			node > maxNodeName || boot > maxNodeName || binary.LittleEndian.Uint64(b[16:]) == 0 {
+			node > maxNodeName || boot > maxNodeName || binary.LittleEndian.Uint64(b[16:]) <= binary.LittleEndian.Uint64(b[170:]) {
 			continue
 		}
 		*h = header{
@@ -56,6 +60,8 @@ func (h *header) parse(data []byte) error {
 			node:  string(b[33 : 33+node]),
 			boot:  string(b[98 : 98+boot]),
 			key:   KeyID(b[162:170]),
+
+			skipped: binary.LittleEndian.Uint64(b[170:]),
 		}
 		return nil
 	}

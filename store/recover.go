@@ -51,6 +51,7 @@ func openJournal(dir string, o JournalOptions) (_ *Journal, err error) {
 
 	boot := uuid.New()
 	h := header{first: max(old.last, o.After) + 1, begun: now, node: o.Node, boot: boot.String()}
+	h.skipped = h.first - 1 - old.last + old.skipped
 	file, err := createFile(dir, old.number+1, h, o.FileSize, nil, o.Keys, old.cache)
 	if err != nil {
 		return nil, err
@@ -154,7 +155,11 @@ func (c *committer) commitFound(gaps []*record.Record, entries []Row) error {
 		return nil
 	}
 	c.encode(b, c.now())
-	if err := c.write(); err != nil {
+	err := c.write()
+	if err == nil { // with any durability: later starts take it as told
+		err = c.file.f.Datasync()
+	}
+	if err != nil {
 		return fmt.Errorf("writing what the last run lost: %w", err)
 	}
 	c.show(b)

@@ -20,9 +20,9 @@ import (
 //
 // A file ends with its last good frame. What stands behind that was never
 // acknowledged, or it is missing in the sequence: every hole there is damage,
-// and nothing else is, since files are dropped oldest first. A file that stands was
-// perhaps kept elsewhere, and perhaps half of it: what is missing in it is told of
-// once too often rather than never.
+// and nothing else is, since files are dropped oldest first, and say what was skipped
+// before them. A file that stands was perhaps kept elsewhere, and perhaps half of it:
+// what is missing in it is told of once too often rather than never.
 type replay struct {
 	log   func(string, error)
 	keys  *Keyring
@@ -35,6 +35,7 @@ type replay struct {
 	dropped uint64    // and those up to this one were in files that are gone; see droppedName
 	since   time.Time // what is not kept elsewhere is later; zero: unknown
 	last    uint64    // sequence of the newest row
+	skipped uint64    // how many up to last the journal never had; see header
 	before  time.Time // when that was written
 	holes   []hole
 	settled map[string]map[string]uint64 // by boot and source
@@ -85,13 +86,13 @@ func replayFiles(dir string, after uint64, since time.Time, keys *Keyring, log f
 		}
 	}
 	for i, f := range r.files {
-		switch {
-		case i == 0: // where files before it are missing that were not dropped, it shows
+		if i == 0 { // where files before it are missing that were not dropped, it shows
 			r.last = min(f.first-1, r.dropped)
-		case f.boot != r.files[i-1].boot: // that run began behind what was kept elsewhere
-			r.last = max(r.last, min(f.first-1, r.after))
 		}
-		r.expect(f.first, f.begun, f.boot)
+		r.expect(f.first-f.skipped, f.begun, f.boot)
+		if f.first > r.last+1 {
+			r.last, r.skipped = f.first-1, f.skipped
+		}
 		if i == 0 && len(r.holes) > 0 {
 			r.holes[0].start = r.lostSince(f.begun)
 		}
@@ -138,10 +139,10 @@ func (r *replay) lostSince(end time.Time) time.Time {
 // sequence, which boot wrote at now.
 func (r *replay) expect(sequence uint64, now time.Time, boot string) {
 	h := hole{r.last + 1, sequence - 1, r.stretch(now), now, boot}
-	r.last = max(r.last, sequence-1)
 	if h.first > h.last {
 		return
 	}
+	r.last, r.skipped = h.last, 0
 	r.holes = append(r.holes, h)
 	r.log("records are missing from the journal", fmt.Errorf("%w: sequences %d to %d", ErrCorrupt, h.first, h.last))
 }
@@ -185,7 +186,7 @@ func (r *replay) read(f *file, end uint64) error {
 		r.expect(h.first, h.written, f.boot)
 		rows, f.gaps = more, moreGaps
 		f.last = max(f.last, next-1)
-		r.last = max(r.last, next-1)
+		r.last, r.skipped = max(r.last, next-1), 0
 		r.before, r.written[f.boot] = h.written, h.written
 	}
 	if len(rows) > 0 {

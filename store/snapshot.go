@@ -44,7 +44,7 @@ func (t *tail) snapshot() *Snapshot {
 	for _, sealed := range t.sealed {
 		s.files = append(s.files, snapshotFile{sealed.file, sealed.file.end})
 	}
-	if t.active.hasRows() {
+	if t.active.hasRows() || t.active.skipped > 0 {
 		s.files = append(s.files, snapshotFile{t.active, t.end})
 	}
 	s.First = s.Sequence + 1

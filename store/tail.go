@@ -134,9 +134,10 @@ func (t *tail) dropEntries(s *Sealed) {
 	t.sort()
 }
 
-// drop removes the oldest sealed file.
+// drop removes the oldest sealed file. What is missing behind it was told of when this
+// run began, or never there: it is not told of again.
 func (t *tail) drop(s *Sealed) error {
-	if err := noteDropped(filepath.Dir(s.file.path), s.Last()); err != nil {
+	if err := noteDropped(filepath.Dir(s.file.path), max(s.Last(), t.second()-1)); err != nil {
 		return fmt.Errorf("dropping journal file: %w", err)
 	}
 	if err := s.file.remove(); err != nil { // without mu: the committer does not wait for this
@@ -169,6 +170,16 @@ func (t *tail) publish() {
 		active: t.active.runs,
 		gaps:   append(t.gaps[:len(t.gaps):len(t.gaps)], t.active.gaps),
 	})
+}
+
+// second returns where the file begins that comes after the oldest sealed one.
+func (t *tail) second() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.sealed) > 1 {
+		return t.sealed[1].file.first
+	}
+	return t.active.first
 }
 
 // list returns the sealed files.
