@@ -147,12 +147,15 @@ func (b *Book) put(l Learned, now time.Time) {
 	if e := b.tokens[l.ID]; e != nil {
 		b.drop(e)
 	}
-	for len(b.ends) > 0 && (len(b.ends) >= MaxLearned || !b.ends[0].Expires.Add(KeptAfter).After(now)) {
+	for len(b.ends) > 0 && !b.ends[0].Expires.Add(KeptAfter).After(now) {
 		b.drop(b.ends[0])
 	}
 	holder := l.holder()
 	if all := b.of[holder]; all != nil && all.Len() >= MaxLearnedOfUser {
-		b.drop(all.Front().Value.(*entry))
+		b.drop(all.Front().Value.(*entry)) // first, so that it makes room for this one, and nobody else has to
+	}
+	for len(b.ends) >= MaxLearned {
+		b.drop(b.ends[0])
 	}
 	if b.of[holder] == nil {
 		b.of[holder] = list.New()

@@ -2,6 +2,9 @@ package identity_test
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -96,14 +99,30 @@ func TestUsersAreNamedFromElsewhereAsWell(t *testing.T) {
 func TestBookIsBoundedAndDropsWhatEndsFirst(t *testing.T) {
 	c := newClock()
 	b := identity.NewBook(c.Now)
-	for i := range identity.MaxLearned + 10 {
-		b.Learn(identity.Learned{ID: fmt.Sprint(i), UserID: fmt.Sprint("u", i), Expires: now.Add(time.Hour + time.Duration(i)*time.Second)})
+	const tokens, first = identity.MaxLearned + 10, identity.MaxLearned + 10 - identity.MaxLearnedOfUser
+	learn := func(i int) {
+		user := fmt.Sprint("u", i)
+		if i >= first {
+			user = "mallory"
+		}
+		b.Learn(identity.Learned{ID: fmt.Sprint(i), UserID: user, Expires: now.Add(time.Hour + time.Duration(i)*time.Second)})
 	}
-	for id, known := range map[int]bool{0: false, 9: false, 10: true, identity.MaxLearned + 9: true} {
-		if who := holder(t, b, fmt.Sprint(id), now); who.Known() != known {
-			t.Errorf("token %d: %+v", id, who)
+	known := func(when string, want map[int]bool) {
+		t.Helper()
+		for id, known := range want {
+			if who := holder(t, b, fmt.Sprint(id), now); who.Known() != known {
+				t.Errorf("%s, token %d: %+v", when, id, who)
+			}
 		}
 	}
+	for i := range tokens {
+		learn(i)
+	}
+	known("full", map[int]bool{0: false, 9: false, 10: true, first: true, tokens - 1: true})
+	// One who has as many as they may pushes out tokens of their own alone.
+	learn(tokens)
+	learn(tokens + 1)
+	known("full, of one who has many", map[int]bool{10: true, 11: true, first: false, first + 1: false, first + 2: true, tokens + 1: true})
 }
 
 // Who logs in again and again pushes out tokens of their own alone.
@@ -218,7 +237,7 @@ func TestBookReadsWhatIsWhole(t *testing.T) {
 		return n, *all
 	}
 	last := 0
-	for n := len("auditgate learned 1\n"); n <= len(whole); n += 7 {
+	for n := len("auditgate learned 2\n"); n <= len(whole); n += 7 {
 		got, complaints := known(whole[:n], key)
 		if got < last || len(complaints) > 0 {
 			t.Fatalf("cut after %d bytes: %d tokens, %v", n, got, complaints)
@@ -239,6 +258,47 @@ func TestBookReadsWhatIsWhole(t *testing.T) {
 	if got, complaints := known([]byte("something else"), key); got != 0 || len(complaints) != 1 {
 		t.Errorf("of something else: %d tokens, %v", got, complaints)
 	}
+}
+
+// Files of the first format do not say whether it was a request that told who somebody
+// is: they are read as if it were.
+func TestWhatOlderFilesHoldIsAClaim(t *testing.T) {
+	c, path, key := newClock(), filepath.Join(t.TempDir(), "learned"), bytes.Repeat([]byte{7}, 32)
+	const magic = "auditgate learned 1\n"
+	seal := must(cipher.NewGCM(must(aes.NewCipher(key))))
+	old := []byte(magic)
+	for n, page := range []string{
+		`{"t":{"ID":"a","UserID":"u1","UserName":"","UserEmail":"","UserRoles":null,"Project":"p","Expires":"2026-11-21T11:00:00Z"}}`,
+		`{"u":{"UserID":"u1","UserName":"ann","UserEmail":"mallory@example.org"}}`,
+	} {
+		nonce := bytes.Repeat([]byte{byte(n)}, seal.NonceSize())
+		old = binary.LittleEndian.AppendUint32(old, uint32(len(nonce)+len(page)+seal.Overhead()))
+		old = append(old, nonce...)
+		old = seal.Seal(old, nonce, []byte(page), []byte(magic))
+	}
+	if err := os.WriteFile(path, old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 2 { // the first start writes it anew
+		b, complaints := openBook(t, c, path, key)
+		if who := holder(t, b, "a", now); who.UserID != "u1" || who.UserEmail != "mallory@example.org" || who.Project != "p" || who.AuthVerified || who.ProjectVerified {
+			t.Errorf("start %d: %+v", n, who)
+		}
+		if want := 1 - n; len(*complaints) != want {
+			t.Errorf("start %d: %q", n, *complaints)
+		}
+		closeBook(t, b)
+	}
+	b, _ := openBook(t, c, path, key)
+	b.Know(identity.Known{UserID: "u1", UserName: "Ann", UserEmail: "ann@example.org", Claimed: true})
+	if who := holder(t, b, "a", now); who.UserEmail != "ann@example.org" {
+		t.Errorf("what a request says now does not count: %+v", who)
+	}
+	b.Learn(identity.Learned{ID: "a", UserID: "u1", UserEmail: "ann@example.org", UserName: "Ann", Expires: now.Add(time.Hour)})
+	if who := holder(t, b, "a", now); !who.AuthVerified {
+		t.Errorf("after the next login: %+v", who)
+	}
+	closeBook(t, b)
 }
 
 // What is learned before the book is loaded is newer than what was kept.

@@ -24,9 +24,11 @@ import (
 // AES-256-GCM, whose additional data is the magic. The last page of a token, or of a
 // user, counts. The file ends where a page cannot be opened: one that is torn was
 // never whole on the disk. At each start it is written anew, and whenever it has
-// doubled since.
+// doubled since. A file that begins with bookMagic1 has not said whether a page is a
+// request's word, and is read as if all were.
 const (
-	bookMagic   = "auditgate learned 1\n"
+	bookMagic   = "auditgate learned 2\n"
+	bookMagic1  = "auditgate learned 1\n"
 	maxPage     = 64 << 10
 	rewriteFrom = 4 << 20         // bytes; a smaller file is not written anew while it is in use
 	maxWaiting  = 16_384          // pages that wait for the disk; past it all is written anew
@@ -162,7 +164,13 @@ func (b *Book) pages() []page {
 // be read.
 func (f *bookFile) read(content []byte) (tokens map[string]Learned, users map[string]Known, err error) {
 	tokens, users = make(map[string]Learned), make(map[string]Known)
-	rest, ok := bytes.CutPrefix(content, []byte(bookMagic))
+	magic := []byte(bookMagic)
+	if bytes.HasPrefix(content, []byte(bookMagic1)) {
+		magic = []byte(bookMagic1)
+		f.log("what was learned about tokens was kept by an earlier version, which did not say who vouches for it: it is not verified until the next login", nil)
+	}
+	claimed := string(magic) != bookMagic
+	rest, ok := bytes.CutPrefix(content, magic)
 	if !ok {
 		if len(content) > 0 {
 			err = errors.New("it does not begin as such a file does")
@@ -182,7 +190,7 @@ func (f *bookFile) read(content []byte) (tokens map[string]Learned, users map[st
 			break // torn
 		}
 		sealed := rest[4 : 4+n]
-		plain, err := f.seal.Open(nil, sealed[:nonce], sealed[nonce:], []byte(bookMagic))
+		plain, err := f.seal.Open(nil, sealed[:nonce], sealed[nonce:], magic)
 		var p page
 		if err == nil {
 			err = json.Unmarshal(plain, &p)
@@ -191,9 +199,11 @@ func (f *bookFile) read(content []byte) (tokens map[string]Learned, users map[st
 			return tokens, users, fmt.Errorf("a page %d bytes from the end: %w", len(rest), err)
 		}
 		if p.Token != nil {
+			p.Token.UserClaimed, p.Token.ProjectClaimed = p.Token.UserClaimed || claimed, p.Token.ProjectClaimed || claimed
 			tokens[p.Token.ID] = *p.Token
 		}
 		if p.User != nil {
+			p.User.Claimed = p.User.Claimed || claimed
 			users[p.User.UserID] = *p.User
 		}
 		rest = rest[4+n:]
