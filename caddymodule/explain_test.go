@@ -113,6 +113,9 @@ func TestExplainSaysWhichLineDecides(t *testing.T) {
 		"a status": {[]string{"--status", "204", "GET", ":8080/health"}, []string{
 			"GET /health, host localhost:8080, is not recorded", "level none on 2xx (Caddyfile:10)",
 		}},
+		"a path that is read in two ways": {[]string{"GET", ":8080/x%2f..%2fhealth"}, []string{
+			"GET /x%2f..%2fhealth, host localhost:8080, is recorded", "level request on 404 5xx (Caddyfile:12)", "level full (default)",
+		}},
 		"open":   {[]string{"GET", ":8080/x"}, []string{"fail open: the call goes on, and what is lost is counted"}},
 		"closed": {[]string{"GET", ":8080/strict/x"}, []string{"capture lax at Caddyfile:31", "fail closed: without a receipt that is stored the answer is 503"}},
 		"a header": {[]string{"-H", "X-Internal: 1", "-H", "Host: a.example", "GET", "http://localhost:8080/x/demo"}, []string{

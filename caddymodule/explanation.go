@@ -114,7 +114,7 @@ func (c call) explain(app *caddyhttp.App, origins map[string][]origin) (*explana
 			if closed {
 				e.Capture.Fail = failClosed
 			}
-		case !dropped(m.capture.policy.choose(m.hold)):
+		case !dropped(choicesOf(m.levels)):
 			e.Outer = append(e.Outer, placeOf(m, origins))
 			closed = closed || m.capture.closed()
 		}
@@ -187,19 +187,24 @@ func (c call) rules(m met, path string, origins map[string][]origin) (*explained
 // levels returns those that may hold, the last of them whatever the status; only
 // the one that does where the status is given.
 func (c call) levels(m met, at []origin) (all []explainedLevel) {
-	for i, l := range m.capture.policy.levels {
-		if m.hold&(1<<i) == 0 || c.status != 0 && !l.choice.On.Has(c.status) {
+	for _, v := range m.levels {
+		if c.status != 0 && !v.On.Has(c.status) {
 			continue
 		}
-		e := explainedLevel{Level: l.Level, Statuses: l.Statuses}
-		for _, o := range at {
-			e.Lines = append(e.Lines, fmt.Sprintf("%s:%d", o.File, o.Levels[i]))
+		e := explainedLevel{Level: levelNames[v.Level], Statuses: v.On.Texts()}
+		for i := range m.capture.policy.levels {
+			if v.by&(1<<i) == 0 {
+				continue
+			}
+			for _, o := range at {
+				e.Lines = append(e.Lines, fmt.Sprintf("%s:%d", o.File, o.Levels[i]))
+			}
 		}
-		if all = append(all, e); c.status != 0 || len(l.Statuses) == 0 {
-			return all
+		if all = append(all, e); c.status != 0 {
+			break
 		}
 	}
-	return append(all, explainedLevel{Level: levelNames[capture.Full]})
+	return all
 }
 
 // print writes e for people.

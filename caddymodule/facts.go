@@ -59,9 +59,9 @@ func vouchedFor(project string, conn *tls.ConnectionState) bool {
 // stripped of it or rewritten since.
 func originalPath(r *http.Request) string {
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
-		return original.URL.EscapedPath()
+		return escapedPath(original.URL)
 	}
-	return r.URL.EscapedPath()
+	return escapedPath(r.URL)
 }
 
 // authenticated returns whom an authentication handler of Caddy has let in.

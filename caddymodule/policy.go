@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
@@ -17,14 +16,14 @@ import (
 
 	"github.com/auditgate/auditgate/capture"
 	"github.com/auditgate/auditgate/capture/redact"
-	"github.com/auditgate/auditgate/capture/uripath"
 )
 
 // Calls are those that match; all of them where nothing is said.
 type Calls struct {
 	// Sets of request matchers, as in a route: a call is meant if all matchers
 	// of one set match. They are asked once, before the next handler runs, on
-	// the request as it stands at the directive. Default: every call.
+	// the request as it stands at the directive. Where servers read a path in
+	// different ways (`%2F`, dots) they are asked for each. Default: every call.
 	Match caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`
 
 	sets caddyhttp.MatcherSets
@@ -97,12 +96,13 @@ func checkLevels(all []Level) error {
 type policy struct {
 	id     string // see fingerprint
 	levels []Level
+	none   uint64 // those that are none, by their bits
 	bodies []BodyRule
 	log    *slog.Logger
 	failed atomic.Bool // a matcher has, and was logged
 	// choices are those that were made so far, by which levels hold: they are
 	// made once, so that a call allocates nothing. Never changed, but replaced.
-	choices atomic.Pointer[map[uint64][]capture.Choice]
+	choices atomic.Pointer[map[holding][]capture.Choice]
 }
 
 // provision loads the matchers of c, which has been checked.
@@ -114,6 +114,9 @@ func (p *policy) provision(ctx caddy.Context, c *Capture) error {
 	for i := range p.levels {
 		if err := p.levels[i].provision(ctx); err != nil {
 			return fmt.Errorf("level %s: %w", p.levels[i].Level, err)
+		}
+		if p.levels[i].choice.Level == capture.None {
+			p.none |= 1 << i
 		}
 	}
 	for i := range p.bodies {
@@ -130,58 +133,58 @@ const maxChoices = 1024
 // level returns the levels that may hold for a call, the last of them whatever
 // its status; none is full.
 func (p *policy) level(r *http.Request) []capture.Choice {
-	if hold := p.hold(r); hold != 0 {
-		return p.choose(hold)
+	if len(p.levels) == 0 {
+		return nil
 	}
-	return nil
-}
-
-// hold returns which levels may hold for a call, the first in the lowest bit.
-func (p *policy) hold(r *http.Request) (hold uint64) {
-	for i := range p.levels {
-		l := &p.levels[i]
-		// Where a matcher fails no call goes unrecorded, and no body is kept
-		// that might not be meant to be.
-		if !p.match(&l.Calls, r, l.Level, l.choice.Level == capture.Request || l.choice.Level == capture.Metadata) {
-			continue
-		}
-		hold |= 1 << i
-		if len(l.Statuses) == 0 {
-			break
-		}
+	if others := otherReadings(r); len(others) > 0 {
+		return choicesOf(p.weigh(r, others))
 	}
-	return hold
-}
-
-// choose returns the choices of the levels that hold.
-func (p *policy) choose(hold uint64) []capture.Choice {
+	h := p.hold(r)
 	known := p.choices.Load()
 	if known != nil {
-		if c, ok := (*known)[hold]; ok {
+		if c, ok := (*known)[h]; ok {
 			return c
 		}
 	}
-	var made []capture.Choice
-	open := true // no level holds whatever the status
-	for i := range p.levels {
-		if hold&(1<<i) != 0 {
-			made = append(made, p.levels[i].choice)
-			open = len(p.levels[i].Statuses) > 0
-		}
-	}
-	if open {
-		made = append(made, capture.Choice{Level: capture.Full})
-	}
-	more := make(map[uint64][]capture.Choice)
+	made := choicesOf(p.verdicts(h))
+	more := make(map[holding][]capture.Choice)
 	if known != nil {
 		if len(*known) >= maxChoices {
 			return made
 		}
 		maps.Copy(more, *known)
 	}
-	more[hold] = made
+	more[h] = made
 	p.choices.CompareAndSwap(known, &more) // whoever loses makes it again
 	return made
+}
+
+// holding are the levels that may hold for a call, the first in the lowest bit.
+type holding struct {
+	yes   uint64
+	maybe uint64 // their matchers fail
+}
+
+// hold returns which levels may hold for a call, by one reading of its path. Where a
+// matcher fails none is a level without a record.
+func (p *policy) hold(r *http.Request) (h holding) {
+	for i := range p.levels {
+		l := &p.levels[i]
+		yes, failed := p.match(&l.Calls, r, l.Level)
+		if failed {
+			h.maybe |= 1 << i
+		}
+		if !yes || h.maybe != 0 && l.choice.Level == capture.None {
+			continue
+		}
+		if h.yes |= 1 << i; len(l.Statuses) == 0 {
+			break
+		}
+	}
+	if h.maybe != 0 {
+		h.yes &^= p.none
+	}
+	return h
 }
 
 // body returns what the rules say of the bodies of a call.
@@ -193,54 +196,47 @@ func (p *policy) body(r *http.Request) capture.Bodies {
 }
 
 // bodyRule returns the number of the rule that holds for the bodies of a call, or
-// -1.
+// -1: one that withholds them by some reading of the path, else one by all.
 func (p *policy) bodyRule(r *http.Request) int {
+	if len(p.bodies) == 0 {
+		return -1
+	}
+	rule := p.bodyRuleOf(r)
+	for _, other := range otherReadings(r) {
+		switch also := p.bodyRuleOf(other); {
+		case rule >= 0 && p.bodies[rule].bodies == capture.BodiesOff:
+			return rule
+		case also < 0 || rule >= 0 || p.bodies[also].bodies == capture.BodiesOff:
+			rule = also
+		}
+	}
+	return rule
+}
+
+// bodyRuleOf is bodyRule for one reading of the path.
+func (p *policy) bodyRuleOf(r *http.Request) int {
 	return slices.IndexFunc(p.bodies, func(b BodyRule) bool {
-		return p.match(&b.Calls, r, b.Body, b.bodies == capture.BodiesOff)
+		yes, failed := p.match(&b.Calls, r, b.Body)
+		return yes || failed && b.bodies == capture.BodiesOff
 	})
 }
 
-// match reports whether a call is one of those that a rule is for, doubt where
-// that cannot be told: also where it depends on how a server reads the path.
-func (p *policy) match(calls *Calls, r *http.Request, rule string, doubt bool) bool {
+// match reports whether a call is one of those that a rule is for, or whether that
+// cannot be told.
+func (p *policy) match(calls *Calls, r *http.Request, rule string) (yes, failed bool) {
 	if len(calls.sets) == 0 {
-		return true
+		return true, false
 	}
 	yes, err := calls.sets.AnyMatchWithError(r)
-	if other := otherReading(r); err == nil && other != nil {
-		var likewise bool
-		if likewise, err = calls.sets.AnyMatchWithError(other); likewise != yes {
-			return doubt
-		}
-	}
 	if err == nil {
-		return yes
+		return yes, false
 	}
 	if !p.failed.Swap(true) {
 		// The text of the error may hold what the client sent.
 		p.log.Error("a matcher of audit_capture fails: such calls are recorded, and without bodies where its rule keeps bodies out; this is logged once",
 			slog.String("rule", rule), slog.String("error_type", fmt.Sprintf("%T", err)))
 	}
-	return doubt
-}
-
-// otherReading returns r as servers read it to which a coded slash is no slash, as it
-// is to Caddy's matchers; nil where the path has none.
-func otherReading(r *http.Request) *http.Request {
-	if r.URL.RawPath == "" { // nothing is coded that need not be
-		return nil
-	}
-	all := uripath.Readings(r.URL.RawPath)
-	if len(all) == 1 {
-		return nil
-	}
-	other, url := *r, *r.URL
-	for i, segment := range all[0] {
-		all[0][i] = strings.ReplaceAll(segment, "/", "%2F")
-	}
-	url.Path, url.RawPath = "/"+strings.Join(all[0], "/"), ""
-	other.URL = &url
-	return &other
+	return false, true
 }
 
 // dropped reports whether a call is not recorded, whatever becomes of it.

@@ -118,19 +118,35 @@ func TestFirstRuleForBodiesThatMatchesDecides(t *testing.T) {
 }
 
 func TestMatcherThatFailsCostsNoRecordAndKeepsNoBody(t *testing.T) {
-	for line, want := range map[string]capture.Level{"none": capture.Full, "metadata": capture.Metadata, "request": capture.Request} {
-		c := provisionCapture(t, "level "+line+" @doubt\n redact {\nbody on @doubt\nbody off @doubt\n}")
+	for lines, want := range map[string][]capture.Level{ // of a GET that ends with 200, and with 404
+		"level none @doubt":                                  {capture.Full, capture.Full},
+		"level metadata @doubt":                              {capture.Metadata, capture.Metadata},
+		"level request @doubt":                               {capture.Request, capture.Request},
+		"level full @doubt\nlevel none":                      {capture.Full, capture.Full},
+		"level full @doubt\nlevel none @get\nlevel metadata": {capture.Metadata, capture.Metadata},
+		"level none @get on 2xx\nlevel full @doubt":          {capture.Full, capture.Full},
+		"level request @doubt\nlevel metadata":               {capture.Metadata, capture.Metadata},
+		"level metadata @doubt on 2xx\nlevel none":           {capture.Metadata, capture.Full},
+		"level none @get\nlevel full @doubt":                 {capture.None, capture.None}, // is not asked
+	} {
+		c := provisionCapture(t, lines+"\nredact {\nbody on @doubt\nbody off @doubt\n}")
 		r := request("GET", "/")
 		r.Header.Set("N", "no number")
 		levels, bodies := c.Decide(r)
-		got := capture.Full
-		if len(levels) > 0 {
-			got = levels[0].Level
-		}
-		if got != want || bodies != capture.BodiesOff {
-			t.Errorf("level %s: got level %v and bodies %v, want level %v and bodies off", line, got, bodies, want)
+		if got := []capture.Level{levelOn(levels, 200), levelOn(levels, 404)}; !cmp.Equal(got, want) || bodies != capture.BodiesOff {
+			t.Errorf("%q: got levels %v and bodies %v, want levels %v and bodies off", lines, got, bodies, want)
 		}
 	}
+}
+
+// levelOn is the level of a call that ends with status.
+func levelOn(all []capture.Choice, status int) capture.Level {
+	for _, c := range all {
+		if c.On.Has(status) {
+			return c.Level
+		}
+	}
+	return capture.Full
 }
 
 var reached = caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
@@ -286,17 +302,22 @@ func TestFailIsPartOfThePolicy(t *testing.T) {
 	}
 }
 
-// A coded slash is a slash to some servers, and to others not: neither keeps a body that
-// a rule withholds, nor a record from being made.
+// A coded slash is a slash to some servers, and to others not, some leave dots in a path,
+// and some read what has no slash before it as if it had: none of them keeps a body that a
+// rule withholds, nor a record from being made.
 func TestRulesHoldHoweverThePathIsRead(t *testing.T) {
 	const off, on, none = capture.BodiesOff, capture.BodiesBinary, capture.BodiesDefault
 	captures, _ := caddymodule.Survey(provision(t, `:8080 {
 		@secret path /secret/*
 		@health path /health
 		@film path /film/*
+		@tree path /tree/ /tree/%*/x
+		@read expression {path}.startsWith("/read/")
 		audit_capture nova {
 			level none @health
 			level metadata @secret
+			level request @read
+			level none @tree
 			redact {
 				body off @secret
 				body on @film
@@ -314,24 +335,77 @@ func TestRulesHoldHoweverThePathIsRead(t *testing.T) {
 		"/secret%2fa":                    {capture.Metadata, off},
 		"/x%2f..%2fsecret/a":             {capture.Metadata, off},
 		"/secret/a%2f..%2f..%2fx":        {capture.Metadata, off}, // is below it, or at /x
-		"/secret/../x":                   {capture.Full, none},
+		"/secret/../x":                   {capture.Metadata, off},
+		"/secret%2f%2e%2e/x":             {capture.Metadata, off},
+		"/secrets/../x":                  {capture.Full, none},
+		"http:secret/a":                  {capture.Metadata, off},
+		"http:x/../secret%2Fa":           {capture.Metadata, off},
 		"/health":                        {capture.None, none},
 		"/x%2f..%2fhealth":               {capture.Full, none},
+		"/x/../health":                   {capture.Full, none},
+		"http:health":                    {capture.Full, none},
 		"/admin/x%2f..%2f..%2fhealth":    {capture.Full, none},
 		"/film/a":                        {capture.Full, on},
 		"/film/a%2fb":                    {capture.Full, on},
 		"/film%2fa":                      {capture.Full, none},
+		"/film/./a":                      {capture.Full, on},
 		"/secret/a%2f..%2f..%2ffilm/a":   {capture.Metadata, off},
 		"/film/a%2f..%2f..%2fsecret/%61": {capture.Metadata, off},
+		"/read/a":                        {capture.Request, none},
+		"/read%2fa":                      {capture.Request, none},
+		"/tree/":                         {capture.None, none},
+		"/tree/a%2Fb/x":                  {capture.None, none}, // whether a slash is in it or not
 	} {
 		levels, bodies := c.Decide(request("GET", path))
-		level := capture.Full
-		if len(levels) > 0 {
-			level = levels[0].Level
-		}
-		if level != want.level || bodies != want.bodies {
+		if level := levelOn(levels, 200); level != want.level || bodies != want.bodies {
 			t.Errorf("%s: level %d, bodies %d; want %d, %d", path, level, bodies, want.level, want.bodies)
 		}
+	}
+}
+
+// What must be on record is, where everything else is not.
+func TestCallIsUnrecordedOnlyWhereAllReadingsOfItsPathSayNone(t *testing.T) {
+	c := provisionCapture(t, "level full /admin/* on 2xx 404\nlevel metadata /admin/*\nlevel request /v1/* on 4xx\nlevel none")
+	for path, want := range map[string][3]capture.Level{ // on 200, 404 and 500
+		"/admin/delete":                  {capture.Full, capture.Full, capture.Metadata},
+		"/admin%2fdelete":                {capture.Full, capture.Full, capture.Metadata},
+		"/admin%2Fdelete":                {capture.Full, capture.Full, capture.Metadata},
+		"/x%2f..%2f..%2fadmin/delete":    {capture.Full, capture.Full, capture.Metadata},
+		"/admin/x%2f..%2f..%2fy":         {capture.Full, capture.Full, capture.Metadata},
+		"/admin/delete/../../y":          {capture.Full, capture.Full, capture.Metadata},
+		"/admin%2fdelete%2f..%2f..%2fy":  {capture.Full, capture.Full, capture.Metadata},
+		"/admin/delete/%2e%2e/%2E./y":    {capture.Full, capture.Full, capture.Metadata},
+		"http:admin/delete":              {capture.Full, capture.Full, capture.Metadata},
+		"http:admin%2Fdelete":            {capture.Full, capture.Full, capture.Metadata},
+		"/v1/x%2f..%2f..%2fadmin/delete": {capture.Full, capture.Request, capture.Metadata},
+		"/v1/x%2fy":                      {capture.None, capture.Request, capture.None},
+		"/y":                             {capture.None, capture.None, capture.None},
+		"/y%2fz":                         {capture.None, capture.None, capture.None},
+		"/y/../z":                        {capture.None, capture.None, capture.None},
+	} {
+		levels, _ := c.Decide(request("DELETE", path))
+		if got := [3]capture.Level{levelOn(levels, 200), levelOn(levels, 404), levelOn(levels, 500)}; got != want {
+			t.Errorf("%s: levels %v, want %v", path, got, want)
+		}
+	}
+}
+
+// What matchers leave for the handlers behind them is of the path as Caddy reads it.
+func TestOtherReadingsLeaveNothingBehind(t *testing.T) {
+	captures, _ := caddymodule.Survey(provision(t, `:8080 {
+		@first path_regexp r ^/([^/]*)
+		@late path_regexp late ^/late%2F(.*)
+		audit_capture nova {
+			level metadata @late
+			level full @first
+		}
+	}
+	`))
+	r := request("GET", "/late%2fone/two")
+	captures[0].Decide(r)
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if got := repl.ReplaceAll("{http.regexp.r.1} {http.regexp.1} {http.regexp.late.1}", "-"); got != "late late -" {
+		t.Errorf("matchers left %q", got)
 	}
 }
 
@@ -342,6 +416,8 @@ func TestPresetWithholdsHoweverThePathIsRead(t *testing.T) {
 		"/v1/p/stacks/s%2Fi%2Fexport":                   capture.BodiesOff,
 		"/v1/p/stacks/s/i/x/%2e%2e/export":              capture.BodiesOff,
 		"/far/away/is/heat/v1/p/stacks/s/i/export":      capture.BodiesOff,
+		"http:v1/p/stacks/s/i/export":                   capture.BodiesOff, // which Caddy passes on without the scheme
+		"http:v1/p/stacks/s/i":                          capture.BodiesDefault,
 		"/v1/p/stacks/s/i":                              capture.BodiesDefault,
 		"/v1/p/stacks/s/" + strings.Repeat("i", 17<<10): capture.BodiesOff, // nobody knows where it ends
 	} {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -140,6 +141,11 @@ func (c *Capture) withholds(method, uri string) bool {
 	if c.withheld == nil {
 		return false
 	}
-	// Of a path too long to be kept whole the end may say so.
-	return len(uri) > capture.MaxURI || c.withheld.Covers(method, uri)
+	switch {
+	case len(uri) > capture.MaxURI: // it is not kept whole, and its end may say so
+		return true
+	case !strings.HasPrefix(uri, "/") && uri != "*": // no path, and nobody knows what a component makes of it
+		return true
+	}
+	return c.withheld.Covers(method, uri)
 }

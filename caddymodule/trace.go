@@ -34,10 +34,10 @@ type trace struct {
 // met is a capture on the way of a request, and what its rules say there.
 type met struct {
 	capture *Capture
-	path    string // in the configuration
-	hold    uint64 // levels, see policy.hold
-	body    int    // see policy.bodyRule
-	matched uint64 // matchers of actions, see namer.match
+	path    string    // in the configuration
+	levels  []verdict // see policy.weigh
+	body    int       // see policy.bodyRule
+	matched uint64    // matchers of actions, see namer.match
 }
 
 // follow sends a request through the routes of a server.
@@ -88,7 +88,7 @@ func (t *trace) routes(list caddyhttp.RouteList, path string) (on bool, err erro
 func (t *trace) handler(handler any, path string) (on bool, err error) {
 	switch h := handler.(type) {
 	case *Capture:
-		t.captures = append(t.captures, met{h, path, h.policy.hold(t.request), h.policy.bodyRule(t.request), h.namer.match(t.request)})
+		t.captures = append(t.captures, met{h, path, h.policy.weigh(t.request, otherReadings(t.request)), h.policy.bodyRule(t.request), h.namer.match(t.request)})
 	case *caddyhttp.Subroute:
 		return t.routes(h.Routes, path)
 	case *caddyhttp.Invoke:

@@ -42,11 +42,15 @@ func protocolOf(r *http.Request) string {
 	return r.Proto
 }
 
-// asSent returns path and query in the spelling in which the client sent them.
+// asSent returns path and query in the spelling in which the client sent them. To what is
+// sent without a slash before it, as in `GET http:a/b`, and is passed on as a/b, one is
+// added: it is a path to whoever reads it, and has the secrets of one.
 func asSent(r *http.Request, uri string) (path, query string) {
 	path, query, _ = strings.Cut(uri, "?")
 	switch {
 	case strings.HasPrefix(path, "/"):
+	case r.URL.Opaque != "":
+		path = "/" + r.URL.Opaque
 	case r.URL.Path != "": // http://host/path
 		path = r.URL.EscapedPath()
 	case r.Method == http.MethodConnect: // host:port, and nothing before it

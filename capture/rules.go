@@ -2,6 +2,7 @@ package capture
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/auditgate/auditgate/capture/identity"
 	"github.com/auditgate/auditgate/capture/naming"
@@ -117,6 +118,55 @@ func (s *Statuses) Has(status int) bool {
 	}
 	i := status - 100
 	return 0 <= i && i < 500 && s.bits[i/64]&(1<<(i%64)) != 0
+}
+
+// Texts are what to add to have the set; none for that of every status.
+func (s Statuses) Texts() (texts []string) {
+	if s == (Statuses{}) {
+		return nil
+	}
+	for class := 100; class < 600; class += 100 {
+		var some []string
+		for status := class; status < class+100; status++ {
+			if s.Has(status) {
+				some = append(some, strconv.Itoa(status))
+			}
+		}
+		if len(some) == 100 {
+			some = []string{strconv.Itoa(class/100) + "xx"}
+		}
+		texts = append(texts, some...)
+	}
+	return texts
+}
+
+// And returns what is in both sets, and whether there is anything.
+func (s Statuses) And(other Statuses) (both Statuses, some bool) {
+	switch (Statuses{}) {
+	case s:
+		return other, true
+	case other:
+		return s, true
+	}
+	for i := range s.bits {
+		both.bits[i] = s.bits[i] & other.bits[i]
+	}
+	return both, both != (Statuses{})
+}
+
+// Without returns what is in s and not in other, and whether there is anything. Of every
+// status nothing is taken away but every status.
+func (s Statuses) Without(other Statuses) (rest Statuses, some bool) {
+	switch (Statuses{}) {
+	case other:
+		return Statuses{}, false
+	case s:
+		return s, true
+	}
+	for i := range s.bits {
+		rest.bits[i] = s.bits[i] &^ other.bits[i]
+	}
+	return rest, rest != (Statuses{})
 }
 
 // Bodies says what a rule says of the bodies of a call, beside its level.

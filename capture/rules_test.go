@@ -1,6 +1,7 @@
 package capture_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/auditgate/auditgate/capture"
@@ -26,5 +27,40 @@ func TestStatusesAreNumbersAndClasses(t *testing.T) {
 		if err := s.Add(text); err == nil || s != before {
 			t.Errorf("%q was added", text)
 		}
+	}
+}
+
+func TestStatusesAreCompared(t *testing.T) {
+	set := func(texts ...string) (s capture.Statuses) {
+		for _, text := range texts {
+			if err := s.Add(text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return s
+	}
+	every := set()
+	for _, x := range []struct {
+		a, b       capture.Statuses
+		both, rest []string // nil: nothing; empty: every status
+	}{
+		{set("404", "5xx"), set("4xx"), []string{"404"}, []string{"5xx"}},
+		{set("2xx"), set("404"), nil, []string{"2xx"}},
+		{set("2xx", "404"), every, []string{"2xx", "404"}, nil},
+		{every, set("404"), []string{"404"}, []string{}},
+		{every, every, []string{}, nil},
+	} {
+		for name, of := range map[string]struct {
+			is   func(capture.Statuses) (capture.Statuses, bool)
+			want []string
+		}{"and": {x.a.And, x.both}, "without": {x.a.Without, x.rest}} {
+			got, some := of.is(x.b)
+			if some != (of.want != nil) || some && !slices.Equal(got.Texts(), of.want) {
+				t.Errorf("%v %s %v is %v (%v), want %v", x.a.Texts(), name, x.b.Texts(), got.Texts(), some, of.want)
+			}
+		}
+	}
+	if rest, _ := set("4xx").Without(set("404", "5xx")); rest.Has(404) || !rest.Has(405) || len(rest.Texts()) != 99 {
+		t.Errorf("4xx without 404 is %v", rest.Texts())
 	}
 }
