@@ -16,7 +16,6 @@ import (
 
 	"github.com/auditgate/auditgate/capture"
 	"github.com/auditgate/auditgate/capture/naming"
-	"github.com/auditgate/auditgate/capture/uripath"
 	"github.com/auditgate/auditgate/record"
 )
 
@@ -78,8 +77,9 @@ type Capture struct {
 
 	// The number of the segment of the path that names the project, from 1:
 	// 2 is `demo` in `/v1/demo/servers`. The path is read as servers do that clean it;
-	// where a slash in it is coded (`%2F`), so that they may read it differently, it
-	// names none. Instead of `project`.
+	// where a slash in it is coded (`%2F`), so that they may read it differently, the
+	// project is that of the verified identity, if one of them reads it there; else
+	// what they make of it is `claimed_project`. Instead of `project`.
 	ProjectPath int `json:"project_path,omitempty"`
 
 	// How it is found out who makes the calls. Default: by Caddy's authentication,
@@ -195,7 +195,7 @@ func (c *Capture) Provision(ctx caddy.Context) (err error) {
 			rules.Namer = c.namer.Namer
 		}
 		if n := c.ProjectPath; n > 0 {
-			rules.Project = func(path string) string { return uripath.Nth(path, n) }
+			rules.Project = func(path string) (string, []string) { return projectIn(path, n) }
 		}
 		return rules, nil
 	})

@@ -14,7 +14,6 @@ import (
 	"github.com/auditgate/auditgate/capture"
 	"github.com/auditgate/auditgate/capture/naming"
 	"github.com/auditgate/auditgate/capture/redact"
-	"github.com/auditgate/auditgate/capture/uripath"
 	"github.com/auditgate/auditgate/record"
 )
 
@@ -143,7 +142,8 @@ func (c call) rules(m met, path string, origins map[string][]origin) (*explained
 		Project:  m.capture.Project, Fail: cmp.Or(m.capture.Fail, failOpen),
 	}
 	if n := m.capture.ProjectPath; n > 0 {
-		e.Project = uripath.Nth(path, n)
+		project, several := projectIn(path, n)
+		e.Project = cmp.Or(project, strings.Join(several, " or "))
 	}
 	lessons, err := m.capture.Identity.lessons()
 	if err != nil {

@@ -39,9 +39,19 @@ func (c *Capture) factsOf(r *http.Request, ending capture.Ending, matched uint64
 		f.Project = repl.ReplaceAll(c.Project, "")
 		f.ProjectVerified = vouchedFor(c.Project, r.TLS)
 	case c.ProjectPath > 0:
-		f.Project = uripath.Nth(originalPath(r), c.ProjectPath)
+		f.Project, f.Projects = projectIn(originalPath(r), c.ProjectPath)
 	}
 	return f
+}
+
+// projectIn returns the project that the nth segment of a path names: several, instead,
+// where servers read it differently.
+func projectIn(path string, n int) (project string, several []string) {
+	all := uripath.Nth(path, n)
+	if len(all) == 1 {
+		return all[0], nil
+	}
+	return "", all
 }
 
 // vouchedFor reports whether somebody other than the client says what a project

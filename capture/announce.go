@@ -70,8 +70,8 @@ func (p *Pipeline) announce(w *worker, x *Exchange) {
 // progress makes the record of a call that goes on: all that is known of it by now,
 // but for bodies. It is good until the next one.
 func (w *worker) progress(x *Exchange, s seen) *record.Record {
-	if s.facts.Project == "" && s.rules.Project != nil {
-		s.facts.Project = s.rules.Project(x.uri)
+	if s.facts.Project == "" && s.facts.Projects == nil && s.rules.Project != nil {
+		s.facts.Project, s.facts.Projects = s.rules.Project(x.uri)
 	}
 	// The exchange goes on, and a worker will want them as they are.
 	s.request, s.response = slices.Clone(x.headers), slices.Clone(s.response)

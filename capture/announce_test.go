@@ -62,7 +62,7 @@ func TestCallThatTakesLongIsAnnouncedOnce(t *testing.T) {
 				return nil
 			}, nil)
 			g.rules.StreamBody, g.rules.Policy = 1<<10, "0123456789abcdef"
-			g.rules.Project = func(path string) string { return "of " + path }
+			g.rules.Project = func(path string) (string, []string) { return "of " + path, nil }
 			g.facts = capture.Facts{Project: "p", Actor: record.Actor{UserID: "u", AuthMethod: "caddy"}}
 			g.Start()
 			g.call(t, "POST", "/wait?token=s3cret&x=1", strings.NewReader("hello"), "X-Api-Key", "s3cret", "X-Request-Id", "req-1")

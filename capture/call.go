@@ -53,6 +53,9 @@ type Facts struct {
 	// not come from the request alone.
 	Project         string
 	ProjectVerified bool
+	// Projects stand instead where the path of the call names its project, and servers
+	// read it differently: what each makes of it.
+	Projects []string
 	// UpstreamURI is path and query as the component got them, where they
 	// differ from what the client sent.
 	UpstreamURI string

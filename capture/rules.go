@@ -31,8 +31,9 @@ type Rules struct {
 	// somebody other than the client says who that is.
 	IdentityProject bool
 	// Project returns the project that the path of a call names, as its client sent
-	// it: what is said of a call before its facts are gathered. Nil: not known yet.
-	Project func(path string) string
+	// it, or several instead, as in [Facts]: what is said of a call before its facts are
+	// gathered. Nil: not known yet.
+	Project func(path string) (project string, several []string)
 	// Namer says what a call does. Nil: every action is unknown.
 	Namer *naming.Namer
 	// Policy is what the records of such calls say in their Policy.

@@ -96,6 +96,43 @@ func TestProjectIsThatOfWhoeverIsKnown(t *testing.T) {
 	}
 }
 
+// A path with %2F names its tenant to some servers, and to others somebody else: a tenant
+// cannot write into the log of another, nor take calls out of its own where it is known.
+func TestProjectThatServersReadDifferentlyIsTheVerifiedOne(t *testing.T) {
+	verified := identity.Identity{Actor: record.Actor{UserID: "u", AuthMethod: "jwt", AuthVerified: true}, Project: "demo"}
+	unverified := verified
+	unverified.AuthVerified = false
+	for name, tc := range map[string]struct {
+		who           identity.Identity
+		several       []string
+		status        int
+		want, claimed string
+	}{
+		"as a server with slashes":        {verified, []string{"demo/servers", "demo"}, 204, "demo", ""},
+		"as a server without":             {verified, []string{"demo", "other"}, 204, "demo", ""},
+		"as no server":                    {verified, []string{"other/x", "other"}, 204, "", "other"},
+		"not verified":                    {unverified, []string{"demo/servers", "demo"}, 204, "", "demo"},
+		"refused":                         {verified, []string{"demo/servers", "demo"}, 404, "", "demo"},
+		"named by servers without alone":  {unverified, []string{"demo/..", ""}, 204, "", "demo/.."},
+		"no project in what is not known": {identity.Identity{Actor: verified.Actor}, []string{"", "demo"}, 204, "", "demo"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGateway(t, func(w http.ResponseWriter, _ *http.Request) error {
+				w.WriteHeader(tc.status)
+				return nil
+			}, nil)
+			done := make(chan struct{})
+			close(done)
+			g.rules.Identity, g.facts.Projects = identity.Methods{asking(done, tc.who)}, tc.several
+			g.Start()
+			g.call(t, "GET", "/", nil)
+			if r := g.settled(t); r.Project != tc.want || r.ClaimedProject != tc.claimed {
+				t.Errorf("project %q, claimed %q; want %q, %q", r.Project, r.ClaimedProject, tc.want, tc.claimed)
+			}
+		})
+	}
+}
+
 // Those who are asked do not answer: neither calls nor workers wait for them.
 func TestCallsDoNotWaitForWhoeverIsAsked(t *testing.T) {
 	g := newGateway(t, func(_ http.ResponseWriter, r *http.Request) error { _, err := io.Copy(io.Discard, r.Body); return err }, nil)

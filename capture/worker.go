@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -186,21 +187,30 @@ func plainSegment(segment string) string {
 // placeProject puts the project where it belongs: that of an identity which somebody
 // vouches for is the call's. A name that only the request
 // vouches for, and that the component did not let in, or has not judged, is a
-// claim, so that strangers cannot write into the log of a tenant.
+// claim, so that strangers cannot write into the log of a tenant. So is one that servers
+// read differently, unless it is that of a verified identity in one of the readings.
 func (s *seen) placeProject(r *record.Record) {
+	vouched := s.who.AuthVerified || s.who.ProjectVerified
 	if s.rules.IdentityProject {
 		project := redact.Cut(s.who.Project, MaxName)
-		if s.who.AuthVerified || s.who.ProjectVerified {
+		if vouched {
 			r.Project = project
 		} else {
 			r.ClaimedProject = project
 		}
 		return
 	}
-	project := redact.Cut(s.facts.Project, MaxName)
+	project, agreed := s.facts.Project, true
+	if several := s.facts.Projects; len(several) > 0 {
+		project = s.who.Project
+		if agreed = vouched && project != "" && slices.Contains(several, project); !agreed {
+			project = cmp.Or(several[len(several)-1], several[0])
+		}
+	}
+	project = redact.Cut(project, MaxName)
 	judged := !s.failed && r.StatusSource == "" && r.Status != 0 && r.Status != statusClientLeft
 	refused := r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden || r.Status == http.StatusNotFound
-	if s.facts.ProjectVerified || judged && !refused {
+	if s.facts.ProjectVerified || judged && !refused && agreed {
 		r.Project = project
 	} else {
 		r.ClaimedProject = project

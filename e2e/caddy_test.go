@@ -71,14 +71,15 @@ func TestRecordIsRightAmongCaddysDirectives(t *testing.T) {
 		"a body that is not allowed": {"/empty", "", func(r *record.Record) bool {
 			return r.Outcome == record.OutcomeComplete && r.Status == 204 && r.Success == record.SuccessYes
 		}},
-		"a redirect":                          {"/moved", "", func(r *record.Record) bool { return r.Status == 302 }},
-		"nobody":                              {"/private", "", func(r *record.Record) bool { return r.Status == 401 && r.UserID == "" }},
-		"a project as the component reads it": {"/v1/%64emo/orders", "", func(r *record.Record) bool { return r.Project == "demo" }},
-		"a project that was refused":          {"/private/../private", "", func(r *record.Record) bool { return r.Project == "" || r.Status == 200 }},
-		"a secret in a fragment":              {"/cb#access_token=s3cretFRAGMENT", "", nil},
-		"a secret in the user agent":          {"/", "User-Agent: http://u:s3cretAGENT@h/?token=s3cretAGENT2", nil},
-		"a secret in the request id":          {"/", "X-Request-Id: token=s3cretID", nil},
-		"a variable that is printed":          {"/print", "Authorization: Bearer s3cretTOKEN", nil},
+		"a redirect":                           {"/moved", "", func(r *record.Record) bool { return r.Status == 302 }},
+		"nobody":                               {"/private", "", func(r *record.Record) bool { return r.Status == 401 && r.UserID == "" }},
+		"a project as the component reads it":  {"/v1/%64emo/orders", "", func(r *record.Record) bool { return r.Project == "demo" }},
+		"a project as some components read it": {"/v1/demo%2Forders/x", "", func(r *record.Record) bool { return r.Project == "" && r.ClaimedProject == "demo" }},
+		"a project that was refused":           {"/private/../private", "", func(r *record.Record) bool { return r.Project == "" || r.Status == 200 }},
+		"a secret in a fragment":               {"/cb#access_token=s3cretFRAGMENT", "", nil},
+		"a secret in the user agent":           {"/", "User-Agent: http://u:s3cretAGENT@h/?token=s3cretAGENT2", nil},
+		"a secret in the request id":           {"/", "X-Request-Id: token=s3cretID", nil},
+		"a variable that is printed":           {"/print", "Authorization: Bearer s3cretTOKEN", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			id := strings.ReplaceAll(name, " ", "-")

@@ -1,9 +1,15 @@
-// Package uripath reads the path of a request as servers do. They do not agree: so
-// whoever decides by a path that a client has written asks for all readings.
+// Package uripath reads the path of a request as servers do which clean it. They do not
+// agree about coded slashes: so whoever decides by a path that a client has written asks
+// for both readings.
+//
+// Others are not looked for: those of servers that keep dots or empty segments, that
+// decode a path twice, or to which there are other slashes. To such a server a path that
+// is written so is mostly the path of nothing.
 package uripath
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -106,18 +112,18 @@ func codesSlash(path string) bool {
 	return err == nil && strings.Count(plain, "/") > strings.Count(path, "/")
 }
 
-// Nth returns the nth segment of an escaped path, from 1: "" where there is none, or
-// where servers may read it differently.
-func Nth(path string, n int) (found string) {
-	for i, segments := range Readings(path) {
+// Nth returns the nth segment of an escaped path, from 1, as servers read it: one that is
+// "" where there is none, and several where they may read it differently, first that of
+// those to which a coded slash is no slash.
+func Nth(path string, n int) (all []string) {
+	for _, segments := range Readings(path) {
 		one := ""
 		if n <= len(segments) {
 			one = segments[n-1]
 		}
-		if i > 0 && one != found {
-			return ""
+		if !slices.Contains(all, one) {
+			all = append(all, one)
 		}
-		found = one
 	}
-	return found
+	return all
 }
