@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/auditgate/auditgate/capture"
@@ -261,58 +262,61 @@ func (s sink) Header() http.Header         { return s.header }
 func (s sink) Write(p []byte) (int, error) { return len(p), nil }
 func (s sink) WriteHeader(int)             {}
 
-// Thousands become old at once, while they end, answer and are joined.
+// Thousands become old at once, while they end, answer and are joined: the clock stands
+// still until all that happens at one time has happened.
 func TestAnnouncementNeverComesAfterTheRecord(t *testing.T) {
 	t.Parallel()
-	const calls = 4000
-	redactor, err := redact.New(redact.Options{Key: make([]byte, 32)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &strict{t: t, announced: map[record.ID]bool{}, settled: map[record.ID]bool{}}
-	rules := &capture.Rules{Source: "shop", ResponseBody: 1 << 10, StreamBody: 1 << 10, Redactor: redactor}
-	p := capture.NewPipeline(capture.NewBudget(64<<20), slog.New(slog.DiscardHandler))
-	levels := []capture.Choice{on(t, capture.None, "4xx"), on(t, capture.Full)}
-	var ending sync.WaitGroup
-	for i := range calls {
-		r := httptest.NewRequest("GET", "/?token=s3cret", nil)
-		r.Header.Set("Cookie", "s3cret")
-		call := capture.Call{Rules: rules, Ledger: s, Release: func() { s.mu.Lock(); s.released++; s.mu.Unlock() }}
-		if i%4 == 0 {
-			call.Levels = levels
+	synctest.Test(t, func(t *testing.T) {
+		const calls = 4000
+		redactor, err := redact.New(redact.Options{Key: make([]byte, 32)})
+		if err != nil {
+			t.Fatal(err)
 		}
-		x := p.Begin(sink{http.Header{"Content-Type": {"text/event-stream"}}}, r, call)
-		end := time.Duration(900+i*200/calls) * time.Millisecond // around the moment at which they are announced
-		if i%5 == 0 {
-			end += 400 * time.Millisecond
-		}
-		ending.Go(func() {
-			time.Sleep(end / 2)
-			if i%3 == 0 {
-				x.Join(rules, call.Levels, capture.BodiesDefault, nil)
+		s := &strict{t: t, announced: map[record.ID]bool{}, settled: map[record.ID]bool{}}
+		rules := &capture.Rules{Source: "shop", ResponseBody: 1 << 10, StreamBody: 1 << 10, Redactor: redactor}
+		p := capture.NewPipeline(capture.NewBudget(64<<20), slog.New(slog.DiscardHandler))
+		levels := []capture.Choice{on(t, capture.None, "4xx"), on(t, capture.Full)}
+		var ending sync.WaitGroup
+		for i := range calls {
+			r := httptest.NewRequest("GET", "/?token=s3cret", nil)
+			r.Header.Set("Cookie", "s3cret")
+			call := capture.Call{Rules: rules, Ledger: s, Release: func() { s.mu.Lock(); s.released++; s.mu.Unlock() }}
+			if i%4 == 0 {
+				call.Levels = levels
 			}
-			time.Sleep(end / 2)
-			x.Writer().WriteHeader(200 + 204*(i%2))
-			io.WriteString(x.Writer(), "data: 1\n\n")
-			x.End(capture.Ending{})
-		})
-	}
-	ending.Wait()
-	if err := p.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if len(s.settled)+s.forgotten != calls || s.released != calls {
-		t.Errorf("%d records, %d forgotten, %d released", len(s.settled), s.forgotten, s.released)
-	}
-	if len(s.announced) < calls/10 {
-		t.Errorf("%d announced", len(s.announced))
-	}
-	for id := range s.announced {
-		if !s.settled[id] {
-			t.Error("announced, and no record")
+			x := p.Begin(sink{http.Header{"Content-Type": {"text/event-stream"}}}, r, call)
+			end := capture.AnnounceAfter + time.Duration(i/60%3-1)*100*time.Millisecond // when it is looked whom to announce
+			if i%5 == 0 {
+				end += 400 * time.Millisecond
+			}
+			ending.Go(func() {
+				time.Sleep(end / 2)
+				if i%3 == 0 {
+					x.Join(rules, call.Levels, capture.BodiesDefault, nil)
+				}
+				time.Sleep(end / 2)
+				x.Writer().WriteHeader(200 + 204*(i%2))
+				io.WriteString(x.Writer(), "data: 1\n\n")
+				x.End(capture.Ending{})
+			})
 		}
-	}
-	if used := p.Budget().Used(); used != 0 {
-		t.Errorf("%d bytes of the budget are still taken", used)
-	}
+		ending.Wait()
+		if err := p.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(s.settled)+s.forgotten != calls || s.released != calls {
+			t.Errorf("%d records, %d forgotten, %d released", len(s.settled), s.forgotten, s.released)
+		}
+		if len(s.announced) < calls/10 {
+			t.Errorf("%d announced", len(s.announced))
+		}
+		for id := range s.announced {
+			if !s.settled[id] {
+				t.Error("announced, and no record")
+			}
+		}
+		if used := p.Budget().Used(); used != 0 {
+			t.Errorf("%d bytes of the budget are still taken", used)
+		}
+	})
 }
