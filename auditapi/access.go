@@ -213,14 +213,12 @@ func (c *caller) narrow(q record.Query, scope record.Scope) (record.Query, error
 	return q, nil
 }
 
-// hidden are the restricted sources that c does not see where it sees all others.
-func (c *caller) hidden(restricted []string) (names []string) {
-	for _, source := range restricted {
-		if c.scope.AllSources && source != record.Self && !c.scope.IncludesSource(source) && !slices.Contains(names, source) {
-			names = append(names, source)
-		}
-	}
-	return names
+// lacks reports whether there may be restricted sources that c does not see where it
+// sees all others.
+func (c *caller) lacks(restricted []string) bool {
+	return c.scope.AllSources && slices.ContainsFunc(restricted, func(source string) bool {
+		return source != record.Self && !c.scope.IncludesSource(source)
+	})
 }
 
 // listClaim reads a claim that is a list of strings or a single one, and

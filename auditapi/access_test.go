@@ -228,7 +228,7 @@ func TestWhoamiTellsWhatTheTokenGives(t *testing.T) {
 	}{
 		{
 			map[string]any{"roles": []string{"owner", "auditor"}},
-			`{"id":"u1","name":"Ann","email":"ann@example.com","roles":["auditor","admin"],"projects":"*","sources":"*","restricted":["iam","barbican"],"expires_at":"2100-01-01T00:00:00Z"}`,
+			`{"id":"u1","name":"Ann","email":"ann@example.com","roles":["auditor","admin"],"projects":"*","sources":"*","restricted":true,"expires_at":"2100-01-01T00:00:00Z"}`,
 		},
 		{
 			map[string]any{"name": nil, "email": nil, "roles": nil, "projects": []string{"p1", "p2"}, "sources": []string{"nova"}},
@@ -236,7 +236,11 @@ func TestWhoamiTellsWhatTheTokenGives(t *testing.T) {
 		},
 		{
 			map[string]any{"name": nil, "email": nil, "sources": []string{"*", "iam"}},
-			`{"id":"u1","roles":["auditor"],"projects":"*","sources":"*","restricted":["barbican"],"expires_at":"2100-01-01T00:00:00Z"}`,
+			`{"id":"u1","roles":["auditor"],"projects":"*","sources":"*","restricted":true,"expires_at":"2100-01-01T00:00:00Z"}`,
+		},
+		{
+			map[string]any{"name": nil, "email": nil, "sources": []string{"*", "iam", "barbican"}},
+			`{"id":"u1","roles":["auditor"],"projects":"*","sources":"*","expires_at":"2100-01-01T00:00:00Z"}`,
 		},
 		{
 			map[string]any{"name": nil, "email": nil, "sub": "service", "roles": "ingest", "projects": nil, "sources": []string{}},

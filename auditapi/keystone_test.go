@@ -105,7 +105,7 @@ func TestKeystoneTokensReadTheirProject(t *testing.T) {
 		}
 	}
 	_, body := srv.do("GET", "/v1/whoami", "gAAAAABadmin")
-	if want := `{"id":"u1","name":"ann","roles":["auditor","admin"],"projects":["p1"],"sources":"*","restricted":["iam"],"expires_at":"2100-01-01T00:00:00Z"}`; strings.TrimSpace(string(body)) != want {
+	if want := `{"id":"u1","name":"ann","roles":["auditor","admin"],"projects":["p1"],"sources":"*","restricted":true,"expires_at":"2100-01-01T00:00:00Z"}`; strings.TrimSpace(string(body)) != want {
 		t.Errorf("whoami is %s\nwant %s", body, want)
 	}
 	if all := srv.audited(); all[0].UserName != "ann" || all[0].AuthMethod != "keystone" || !all[0].AuthVerified || all[0].Project != "p1" {

@@ -143,10 +143,11 @@ func (a *API) whoami(x *exchange) error {
 		Roles    []Role `json:"roles"`
 		Projects any    `json:"projects"`
 		Sources  any    `json:"sources"`
-		// Restricted are those that are left out of all sources.
-		Restricted []string  `json:"restricted,omitempty"`
+		// Restricted tells that all sources are not those which a token has to name.
+		// Which these are is told to nobody: a look-up does not tell either.
+		Restricted bool      `json:"restricted,omitempty"`
 		ExpiresAt  time.Time `json:"expires_at,omitzero"`
-	}{c.actor.UserID, c.actor.UserName, c.actor.UserEmail, c.roles, everything, everything, c.hidden(a.config.Restrict), c.expires}
+	}{c.actor.UserID, c.actor.UserName, c.actor.UserEmail, c.roles, everything, everything, c.lacks(a.config.Restrict), c.expires}
 	if who.Roles == nil {
 		who.Roles = []Role{}
 	}
