@@ -53,7 +53,7 @@ type committer struct {
 	settled []byte
 	changed []*Counter
 
-	begun      time.Time // when the last commit that came of records was
+	begun      time.Time // when the last commit began; see linger
 	lastCommit time.Time
 	floor      atomic.Int64 // what Oldest was told, in microseconds since 1970; 0 before
 	gapsDue    time.Time    // when losses may become records again
@@ -66,11 +66,13 @@ type part struct{ rows, start, end, at, size int }
 
 func (c *committer) run() {
 	defer close(c.done)
-	for {
+	for more := false; ; {
 		select {
 		case <-c.queue.ready:
-			c.linger()
-			_, _ = c.step() // who waits is told
+			if !more { // what waits already has waited for the commit before it
+				c.linger()
+			}
+			more, _ = c.step() // who waits is told
 		case request := <-c.sealing:
 			request <- c.seal()
 		case <-c.closing:
@@ -164,6 +166,7 @@ func (c *committer) commit(b *batch) error {
 	if len(b.rows) == 0 {
 		return nil
 	}
+	c.begun = time.Now()
 	began := c.now()
 	c.encode(b, began)
 	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {

@@ -10,12 +10,12 @@ import (
 	"github.com/auditgate/auditgate/store/disk"
 )
 
-// droppedName is a file beside those of the journal: the sequence before which the
-// file begins that came after the one that was dropped last, as a decimal number. What
-// is missing between that and the oldest file was not dropped, but lost.
+// droppedName is a file beside those of the journal: the sequence up to which
+// files were dropped, and their holes told of, as a decimal number: one less than that
+// with which the next file begins. What is missing behind it was not dropped, but lost.
 const droppedName = "dropped"
 
-// noteDropped says that all up to the sequence last is about to be dropped, or known to be lost.
+// noteDropped says that all up to the sequence last is about to be dropped, or told of.
 func noteDropped(dir string, last uint64) error {
 	return disk.Replace(filepath.Join(dir, droppedName), fmt.Appendf(nil, "%d\n", last))
 }

@@ -10,7 +10,6 @@ const leastBetween = 25 * time.Millisecond
 // linger waits before a commit until it is due: when the last one has begun long
 // enough ago, somebody waits for it, much is waiting, or the journal is being closed.
 func (c *committer) linger() {
-	defer func() { c.begun = time.Now() }()
 	wait := leastBetween - time.Since(c.begun)
 	if wait <= 0 {
 		return
