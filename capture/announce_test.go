@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long tests wait for what must come.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // until waits for what must come, under the lock of g.
 func (g *gateway) until(t *testing.T, come func() bool) {

@@ -15,3 +15,6 @@ func (i *Introspection) SetTimeout(d time.Duration) { i.asker.timeout = d }
 
 // SetTimeout bounds one question, before the first.
 func (k *Keystone) SetTimeout(d time.Duration) { k.asker.timeout = d }
+
+// SetTimeout bounds one fetch, before the first.
+func (k *RemoteKeys) SetTimeout(d time.Duration) { k.client.Timeout = d }

@@ -61,8 +61,10 @@ func (c *clock) forward(by time.Duration) { c.at.Add(int64(by)) }
 
 // watching returns a verifier of the issuer's keys, whose clock is c.
 func (i *issuer) watching(t *testing.T, c *clock) *identity.Verifier {
+	keys := identity.NewRemoteKeys(i.URL, c.Now, nil)
+	keys.SetTimeout(never)
 	return newVerifier(t, func(v *identity.VerifierConfig) {
-		v.Remote, v.Now = identity.NewRemoteKeys(i.URL, c.Now, nil), c.Now
+		v.Remote, v.Now = keys, c.Now
 	})
 }
 
