@@ -5,12 +5,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -175,21 +177,55 @@ func TestPackingStoppedAnywhereIsTakenUpAgain(t *testing.T) {
 
 var hole = make([]byte, 64<<10)
 
-// copyDir copies the files below from, as they are now.
-func copyDir(t *testing.T, from, to string) {
+// copyDir copies the files below from, as they are now, also those of a live store.
+func copyDir(t testing.TB, from, to string) {
 	t.Helper()
-	if err := copyTree(from, to); err != nil {
+	if err := copyStill(from, to, func() uint64 { return 0 }); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// copyTree copies the files below from, where a live store may go on writing: a file
-// that is renamed or removed before its turn is left out, as a death then would have it.
-func copyTree(from, to string) error {
-	return filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) && path != from {
+// copyTries is how often a live store is copied until nobody has written meanwhile.
+const copyTries = 100
+
+// copyStill copies the files below from as a death would leave them: again where they,
+// or what state returns, have changed meanwhile. What was renamed might be there twice
+// then, or not at all.
+func copyStill(from, to string, state func() uint64) error {
+	for range copyTries {
+		before, was := tree(from), state()
+		err := copyTree(from, to)
+		if err == nil && state() == was && tree(from) == before {
 			return nil
 		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := os.RemoveAll(to); err != nil {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return fmt.Errorf("copying %s: somebody wrote meanwhile, %d times in a row", from, copyTries)
+}
+
+// tree tells what is below dir: it is the same as long as nobody writes.
+func tree(dir string) string {
+	var all strings.Builder
+	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil {
+			var info fs.FileInfo
+			if info, err = e.Info(); err == nil {
+				fmt.Fprintln(&all, path, info.Size(), info.ModTime())
+			}
+		}
+		return err
+	})
+	return all.String()
+}
+
+func copyTree(from, to string) error {
+	return filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -197,10 +233,7 @@ func copyTree(from, to string) error {
 		if e.IsDir() {
 			return os.MkdirAll(target, 0o700)
 		}
-		if err := copyFile(path, target); !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
+		return copyFile(path, target)
 	})
 }
 

@@ -167,7 +167,7 @@ func soundStore(t *testing.T) *sound {
 	return s
 }
 
-func copyOf(t *testing.T, dir string) string {
+func copyOf(t testing.TB, dir string) string {
 	t.Helper()
 	to := quickDir(t) + "/copy"
 	copyDir(t, dir, to)

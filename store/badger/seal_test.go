@@ -71,7 +71,7 @@ func TestEncryptedStoreHasNoWordInClear(t *testing.T) {
 	e := storetest.Entry(planted(record.NewID()))
 	storetest.Add(t, s, e)
 	clear("packed and in the journal")
-	copied := copyOpen(t, dir)
+	copied := copyOf(t, dir)
 	storetest.Close(t, s)
 	clear("closed")
 
@@ -102,7 +102,7 @@ func TestMissingKeyIsToldAndChangesNothing(t *testing.T) {
 			if pack {
 				storetest.Close(t, s)
 			} else {
-				copied := copyOpen(t, dir)
+				copied := copyOf(t, dir)
 				storetest.Close(t, s)
 				dir = copied
 			}
@@ -238,19 +238,4 @@ func files(t testing.TB, dir string) map[string][]byte {
 		t.Fatal(err)
 	}
 	return all
-}
-
-// copyOpen copies a store that is open, as a kill leaves it.
-func copyOpen(t testing.TB, dir string) string {
-	t.Helper()
-	for {
-		copied := t.TempDir()
-		err := os.CopyFS(copied, os.DirFS(dir))
-		if err == nil {
-			return copied
-		}
-		if !errors.Is(err, fs.ErrNotExist) { // else a small file was replaced meanwhile
-			t.Fatal(err)
-		}
-	}
 }
