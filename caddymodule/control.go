@@ -182,7 +182,9 @@ func (k *keys) digest(parts []string) string {
 }
 
 // onStarted calls do when all apps of the configuration have started: one that Caddy
-// takes back was never loaded.
+// takes back was never loaded. Caddy says that its events may change, this one too: were
+// it gone, nothing would be on record of configurations, which
+// TestEachLoadedConfigurationIsOnRecord notices.
 func onStarted(ctx caddy.Context, do func()) error {
 	events, err := ctx.App("events")
 	if err != nil {

@@ -11,7 +11,9 @@ import (
 )
 
 // validated is the cause with which Caddy ends a configuration that was only to be
-// validated, and is valid. Others that never start have failed.
+// validated, and is valid. Others that never start have failed. It is a text of
+// caddy.Validate, not of its interface: with another Caddy the warnings may go unsaid,
+// which TestValidateTellsWarnings notices.
 const validated = "validation complete"
 
 // Cleanup implements caddy.CleanerUpper. A configuration that is only validated has its

@@ -16,16 +16,22 @@ import (
 	"github.com/auditgate/auditgate/record"
 )
 
-// own returns the gateway's records of itself of that action, oldest first, and what they tell.
+// own returns the gateway's records of itself of that action, oldest first, and what they
+// tell. There must be n.
 func (g *gateway) own(action string, n int) (all []*record.Record, told []map[string]any) {
 	g.t.Helper()
 	g.bearer = g.token("admin")
-	wait(g.t, fmt.Sprintf("there are %d records of %s", n, action), func() bool {
+	list := func() int {
 		all = g.list(url.Values{"source": {record.Self}, "action": {action}})
-		return len(all) >= n
-	})
-	if len(all) > n {
-		g.t.Errorf("there are %d records of %s, want %d", len(all), action, n)
+		return len(all)
+	}
+	wait(g.t, fmt.Sprintf("there are %d records of %s", n, action), func() bool { return list() >= n })
+	// What was on its way then is there with what came later.
+	after := "after-" + action
+	g.open(g.t.Context(), "GET", "/items", after, nil).Body.Close()
+	g.recordOf(after)
+	if list() != n {
+		g.t.Fatalf("there are %d records of %s, want %d", len(all), action, n)
 	}
 	for i := range all {
 		var t map[string]any
@@ -41,8 +47,7 @@ func (g *gateway) own(action string, n int) (all []*record.Record, told []map[st
 // policy, for how long, and what is to be warned of. What is secret in it is not there.
 func TestEachLoadedConfigurationIsOnRecord(t *testing.T) {
 	g := newGateway(t)
-	secrets := []string{strings.Repeat("5a", 32), "hmac-secret-of-an-issuer-0123456789", "introspection-secret", "user-of-url", "basic-of-proxy"}
-	upstream := freeAddress(t)
+	secrets := []string{strings.Repeat("5a", 32), "hmac-secret-of-an-issuer-0123456789", "introspection-secret", "basic-of-proxy"}
 	g.write(fmt.Sprintf(`%s {
 	audit_capture nova {
 		identity {
@@ -68,10 +73,15 @@ http://%s {
 http://%s {
 	reverse_proxy http://127.0.0.1:9
 }
-`, g.traffic, secrets[2], upstream, secrets[4], freeAddress(t), secrets[1], freeAddress(t)))
+`, g.traffic, secrets[2], startComponent(t).address(), secrets[3], freeAddress(t), secrets[1], freeAddress(t)))
 	path := "path " + g.dir + "/store\n"
 	g.replace(path, path+"encryption_key "+secrets[0]+"\n")
 	g.replace("\tkeys ", "\tretention 60d\n\tkeys ")
+	for _, secret := range secrets {
+		if !strings.Contains(g.read(), secret) {
+			t.Fatalf("the secret %q is not in the configuration", secret)
+		}
+	}
 	g.start()
 
 	g.replace("retention 60d", "retention 90d {\nreads 5d\n}")

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -274,15 +275,25 @@ func (g *gateway) anonymous() int64 {
 	return 0
 }
 
-// freeAddress returns an address of this machine on which nobody listens.
+// freePort is the port that is tried next. They are below those that the kernel gives to
+// whoever asks for any, so that nobody gets one between its choice and its use.
+var freePort atomic.Int32
+
+func init() { freePort.Store(12000 + int32(os.Getpid()%1500)*10) }
+
+// freeAddress returns an address of this machine on which nobody listens, another one
+// each time.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 20000 {
+		address := fmt.Sprintf("127.0.0.1:%d", 12000+freePort.Add(1)%20000)
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("all ports are taken")
+	return ""
 }
 
 // wait returns when what is true, and ends the test if it never is.

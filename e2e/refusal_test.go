@@ -42,19 +42,6 @@ func TestLockedStoreIsRefused(t *testing.T) {
 	g.get("/v1/-/logs") // the first goes on
 }
 
-// Whether a call or only the start has come to it by then.
-func TestStoreThatCannotBeOpenedIsToldOnce(t *testing.T) {
-	g := newGateway(t)
-	g.write(g.site(freeAddress(t)))
-	writeFile(t, g.dir+"/store", "")
-	for range 5 { // servers and the app start in any order
-		out, err := g.command("run", "--config", g.config).CombinedOutput()
-		if n := strings.Count(string(out), "opening store"); err == nil || n != 1 {
-			t.Errorf("%v, and told %d times:\n%s", err, n, out)
-		}
-	}
-}
-
 func TestUnusableStoreIsRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil func(t *testing.T, g *gateway)
