@@ -54,7 +54,8 @@ func (s *Store) Backup(ctx context.Context, put func(name string, size int64, co
 	err := add(formatFile, []byte(format))
 	if err == nil {
 		var dropped []byte
-		if dropped, err = json.Marshal(known{Sequence: s.memory.sequence()}); err == nil {
+		memory := s.memory.get()
+		if dropped, err = json.Marshal(known{Sequence: memory.Sequence, Healed: memory.Healed}); err == nil {
 			err = add(retentionFile, dropped)
 		}
 	}
@@ -100,7 +101,7 @@ func (s *Store) backupSegment(b *Backup, seg *segment, before uint64, add func(s
 	}); err != nil {
 		return missing(err)
 	}
-	saved := manifest{Keys: seg.bound.Load().Keys}
+	saved := manifest{Anew: seg.bound.Load().Anew, Keys: seg.bound.Load().Keys}
 	var whole []block
 	for i := range blocks {
 		k := &blocks[i]

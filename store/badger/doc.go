@@ -43,7 +43,8 @@
 //	node       the store's name, 16 hexadecimal digits, made once
 //	retention.json
 //	           what no segment can tell: "sequence", the highest that was in a
-//	           segment that was dropped, and "clock", the time as retention believes it
+//	           segment that was dropped, "clock", the time as retention believes it, and
+//	           "healed", ids of the gaps that dropped segments had closed
 //	journal/   see package store
 //	trash/     segments that were dropped; removed at once, or at the next start
 //	segments/<YYYY-MM-DD>.<class>/
@@ -58,7 +59,8 @@
 // the last gap's stretch, where there are gaps; "digest", of all blocks; "keys", the
 // ids of the keys that entries are sealed with, among them "none" where some are plain,
 // and absent where all are; "value_log", the highest number of a value log; "dropping", the record and the reason of a drop that
-// has begun; and "crc32c", last, of all bytes before that member. It is widened before blocks are
+// has begun; "anew", the name of the segment when all this was made of what was found in it,
+// without the old file; and "crc32c", last, of all bytes before that member. It is widened before blocks are
 // written, so a reader that trusts it misses nothing; after a crash it may say
 // more than there is, until the file that was being packed is packed again.
 //

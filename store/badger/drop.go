@@ -42,18 +42,20 @@ type reason struct {
 	Found  string `json:"found"`          // and what there was: 31d, 93%
 }
 
-// dropped is the detail of a drop's record: its request body.
+// dropped is the detail of a drop's record: its request body. Where nobody knows what
+// the segment held, RangeUnknown says so, and what would tell is absent.
 type dropped struct {
 	Segment       string       `json:"segment"`
 	Class         record.Class `json:"class"`
 	Reason        string       `json:"reason"`
 	Rule          string       `json:"rule,omitempty"`
 	Found         string       `json:"found"`
-	Oldest        time.Time    `json:"oldest"`
-	Newest        time.Time    `json:"newest"`
-	FirstSequence uint64       `json:"first_sequence"`
-	LastSequence  uint64       `json:"last_sequence"`
-	Count         int          `json:"count"`
+	RangeUnknown  bool         `json:"range_unknown,omitempty"`
+	Oldest        time.Time    `json:"oldest,omitzero"`
+	Newest        time.Time    `json:"newest,omitzero"`
+	FirstSequence uint64       `json:"first_sequence,omitempty"`
+	LastSequence  uint64       `json:"last_sequence,omitempty"`
+	Count         *int         `json:"count,omitempty"`
 	Bytes         int64        `json:"bytes"`
 	// Digest is that of the manifest, or, where a segment was packed before there
 	// was one, absent.
@@ -66,7 +68,7 @@ func (s *Store) drop(ctx context.Context, seg *segment, why reason) error {
 	s.packing.Lock()
 	defer s.packing.Unlock()
 	if !s.mayGo(seg) {
-		return fmt.Errorf("segment %s is still needed", seg.name())
+		return fmt.Errorf("segment %s is still needed, or was set aside", seg.name())
 	}
 	d := seg.bound.Load().Dropping
 	again := d != nil && seg.recorded == nil // an earlier run has begun
@@ -84,7 +86,11 @@ func (s *Store) drop(ctx context.Context, seg *segment, why reason) error {
 		return err
 	}
 	bound := seg.bound.Load()
-	if err := s.memory.setSequence(bound.Last); err != nil && !errors.Is(err, unix.ENOSPC) {
+	var healed []record.ID
+	if seg.whole.Load() {
+		healed = seg.closes()
+	}
+	if err := s.memory.drop(bound.Last, healed); err != nil && !errors.Is(err, unix.ENOSPC) {
 		return err // on a full disk the record, which has a higher one, does as well
 	}
 	trash := filepath.Join(s.trash(), seg.name()+"."+d.EventID.String())
@@ -104,15 +110,23 @@ func (s *Store) drop(ctx context.Context, seg *segment, why reason) error {
 	return emptyTrash(s.trash())
 }
 
-// mayGo reports whether a segment may be dropped now, whatever its age. What is
-// held will be asked for here.
+// mayGo reports whether a segment may be dropped now, whatever its age. One of which it
+// is not known what it holds, or what gaps it closes, is opened first. What is held will
+// be asked for here.
 func (s *Store) mayGo(seg *segment) bool {
 	if seg.aside { // nothing is packed into it
 		return true
 	}
+	if seg.bound.Load().unknown || seg.isBack() && !seg.whole.Load() {
+		// Where it cannot be opened it goes all the same, and that it is unknown is told.
+		_ = s.segments.use(seg, func(*database) error { return nil })
+	}
+	if seg.isGone() { // it was set aside: then it goes from there
+		return false
+	}
 	// What the journal still has of it would be packed into it once more.
-	last := seg.bound.Load().Last
-	return !slices.ContainsFunc(s.journal.Sealed(), func(f *store.Sealed) bool { return f.First() <= last })
+	bound := seg.bound.Load()
+	return !slices.ContainsFunc(s.journal.Sealed(), func(f *store.Sealed) bool { return bound.unknown || f.First() <= bound.Last })
 }
 
 // recordDrop returns once the record of a drop is stored. again: it may be already.
@@ -140,25 +154,30 @@ func (s *Store) recordDrop(ctx context.Context, seg *segment, d *dropping, again
 // record returns the record of the drop.
 func (d *dropping) record(seg *segment) *record.Record {
 	m := seg.bound.Load()
-	oldest, newest := seg.span()
-	what := fmt.Sprintf("Dropped %d records", m.Count)
+	detail := dropped{
+		Segment: seg.name(), Class: seg.class(),
+		Reason: d.Why.Reason, Rule: d.Why.Rule, Found: d.Why.Found, Bytes: seg.size.Load(),
+	}
+	what := "Dropped records, nobody knows how many"
+	stretch := "of " + seg.name()[:len(time.DateOnly)]
+	if m.unknown {
+		detail.RangeUnknown = true
+	} else {
+		detail.Oldest, detail.Newest = seg.span()
+		detail.FirstSequence, detail.LastSequence, detail.Count, detail.Digest = m.First, m.Last, &m.Count, m.Digest
+		what = fmt.Sprintf("Dropped %d records", m.Count)
+		stretch = detail.Oldest.Format(time.RFC3339) + " to " + detail.Newest.Format(time.RFC3339)
+	}
 	if seg.aside {
 		what += " that were set aside as damaged"
 	}
-	body := record.JSONBody(dropped{
-		Segment: seg.name(), Class: seg.class(),
-		Reason: d.Why.Reason, Rule: d.Why.Rule, Found: d.Why.Found,
-		Oldest: oldest, Newest: newest, FirstSequence: m.First, LastSequence: m.Last,
-		Count: m.Count, Bytes: seg.size.Load(), Digest: m.Digest,
-	})
 	return &record.Record{
 		EventID: d.EventID, Timestamp: d.EventID.Time(), EndTime: d.EventID.Time(),
 		Source: record.Self, Action: "retention.drop",
-		Description: fmt.Sprintf("%s (%s, %s to %s): %s", what, seg.class(),
-			oldest.Format(time.RFC3339), newest.Format(time.RFC3339), d.Why.words()),
-		Success: record.SuccessYes, Outcome: record.OutcomeComplete,
+		Description: fmt.Sprintf("%s (%s, %s): %s", what, seg.class(), stretch, d.Why.words()),
+		Success:     record.SuccessYes, Outcome: record.OutcomeComplete,
 		Object:      &record.Object{Type: "segment", ID: seg.name()},
-		RequestBody: body,
+		RequestBody: record.JSONBody(detail),
 	}
 }
 

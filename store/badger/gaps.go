@@ -19,7 +19,11 @@ func (s *Store) Gaps(ctx context.Context, from, to time.Time, limit int) ([]*rec
 		return nil, nil
 	}
 	again := false
-	g := &gaps{from: from, to: to, limit: limit, healed: s.segments.healed()}
+	g := &gaps{from: from, to: to, limit: limit, healed: make(map[record.ID]bool)}
+	// Segments first: what is dropped meanwhile is in memory by then.
+	for _, id := range slices.Concat(s.segments.healed(), s.memory.get().Healed) {
+		g.healed[id] = true
+	}
 	for _, row := range s.journal.View().Gaps() {
 		r, err := row.Record(false)
 		if err != nil {

@@ -102,6 +102,7 @@ func (s *Store) sweep(ctx context.Context, age bool) error {
 		}
 		keep, old := r.Of(seg.class()), now.Sub(seg.newest())
 		if age && keep > 0 && old > keep && s.mayGo(seg) {
+			old = now.Sub(seg.newest()) // which may be known only now
 			errs = append(errs, s.drop(ctx, seg, reason{store.DroppedAge, store.Days(keep), store.Days(old.Truncate(time.Minute))}))
 		}
 	}

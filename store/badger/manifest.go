@@ -36,6 +36,9 @@ type manifest struct {
 	// Directories says that whatever was packed into the segment has some, from its
 	// first block on. It is never so where blocks came from elsewhere.
 	Directories bool `json:"directories,omitempty"`
+	// Anew is the name that the segment had when this was made anew of what was found in
+	// it: nobody knows whether that is all.
+	Anew string `json:"anew,omitempty"`
 
 	// ValueLog is the highest number of a value log when the segment was packed into last.
 	ValueLog int `json:"value_log,omitempty"`

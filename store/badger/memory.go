@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"reflect"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/auditgate/auditgate/record"
 	"github.com/auditgate/auditgate/store/disk"
 )
 
@@ -26,6 +29,9 @@ type known struct {
 	// on behind it, also when all segments and the journal are gone.
 	Sequence uint64 `json:"sequence"`
 	Clock    clock  `json:"clock"`
+	// Healed are the gaps of segments that came back from quarantine whole and were
+	// dropped after that, the oldest first. The slice is not changed, but replaced.
+	Healed []record.ID `json:"healed,omitempty"`
 }
 
 // readMemory reads the file. One that cannot be read costs nothing that segments
@@ -49,7 +55,7 @@ func readMemory(path string, log func(string, error)) (*memory, error) {
 
 // save writes the file where it says something else. The caller holds mu.
 func (m *memory) save() error {
-	if m.known == m.saved {
+	if reflect.DeepEqual(m.known, m.saved) {
 		return nil
 	}
 	data, err := json.Marshal(&m.known)
@@ -63,18 +69,28 @@ func (m *memory) save() error {
 	return nil
 }
 
-// sequence is the highest that was dropped.
-func (m *memory) sequence() uint64 {
+func (m *memory) get() known {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.known.Sequence
+	return m.known
 }
 
-// setSequence notes that segments up to n are dropped.
-func (m *memory) setSequence(n uint64) error {
+// maxHealed bounds the gaps that are remembered as closed. Past it the oldest are told
+// again.
+const maxHealed = 1000
+
+// drop notes that a segment up to the sequence last is dropped, and which gaps it has
+// closed.
+func (m *memory) drop(last uint64, healed []record.ID) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.known.Sequence = max(m.known.Sequence, n)
+	m.known.Sequence = max(m.known.Sequence, last)
+	if len(healed) > 0 {
+		all := slices.Concat(m.known.Healed, healed)
+		slices.SortFunc(all, record.ID.Compare)
+		all = slices.Compact(all)
+		m.known.Healed = all[max(0, len(all)-maxHealed):]
+	}
 	return m.save()
 }
 

@@ -105,22 +105,24 @@ func (s *segments) removeAside(seg *segment, trash string) error {
 	return errors.Join(disk.SyncDir(s.quarantine.dir), disk.SyncDir(filepath.Dir(trash)))
 }
 
-// healed are the gaps of segments that are back from quarantine, whole: under the name
-// that they had there, which stays when they are set aside once more.
-func (s *segments) healed() map[record.ID]bool {
-	var healed map[record.ID]bool
+// healed are the gaps of segments that are back from quarantine, whole.
+func (s *segments) healed() (healed []record.ID) {
 	for _, seg := range s.list() {
-		if !seg.isBack() || !seg.whole.Load() {
-			continue
-		}
-		if healed == nil {
-			healed = make(map[record.ID]bool)
-		}
-		for name := seg.name(); name != seg.place(); name = strings.TrimSuffix(name, filepath.Ext(name)) {
-			healed[seg.lostGap(name).EventID] = true
+		if seg.whole.Load() {
+			healed = append(healed, seg.closes()...)
 		}
 	}
 	return healed
+}
+
+// closes are the gaps that the segment closes if all is there that it counts: of when it
+// was set aside, each under the name that it had then. None where it does not know what
+// it had: since it was set aside its manifest was made anew.
+func (s *segment) closes() (gaps []record.ID) {
+	for name, anew := s.name(), s.bound.Load().Anew; len(name) > max(len(s.place()), len(anew)); name = strings.TrimSuffix(name, filepath.Ext(name)) {
+		gaps = append(gaps, s.lostGap(name).EventID)
+	}
+	return gaps
 }
 
 // isBack reports whether the segment was brought back from quarantine.

@@ -66,7 +66,7 @@ func NewRestore(dir string) (*Restore, error) {
 // The parts of a backup.
 var (
 	journalPart = regexp.MustCompile(`^journal/([0-9]{16}\.journal|calls)$`)
-	segmentPart = regexp.MustCompile(`^segments/[0-9]{4}-[0-9]{2}-[0-9]{2}\.[a-z]+/([0-9a-f]{50}|segment\.json)$`)
+	segmentPart = regexp.MustCompile(`^segments/[0-9]{4}-[0-9]{2}-[0-9]{2}\.[a-z]+(\.[0-9]+)*/([0-9a-f]{50}|segment\.json)$`)
 )
 
 // maxPart is how large a block in a backup may be, in bytes: that of the largest

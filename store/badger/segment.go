@@ -210,7 +210,7 @@ func (s *segment) open(log func(string, error)) (lost int, err error) {
 	}
 	if bound.unknown {
 		log("finding out what segment "+s.name()+" holds", suspect("its %s cannot be read", manifestFile))
-		if err := s.update(func(m *manifest) { *m = *manifestOf(blocks, s.keys) }); err != nil {
+		if err := s.update(func(m *manifest) { *m = *manifestOf(blocks, s.keys); m.Anew = s.name() }); err != nil {
 			return 0, errors.Join(err, d.Close())
 		}
 		if err := s.noteValueLogs(); err != nil {

@@ -226,7 +226,11 @@ func (s *segments) tryOpen(seg *segment) error {
 	}
 	if err == nil && lost == 0 {
 		if !seg.whole.Load() && seg.isBack() {
-			s.log("segment "+seg.name()+" is back from quarantine, and its gap is closed", nil)
+			what := fmt.Sprintf("segment %s is back from quarantine, and the gap of its %d records is closed", seg.name(), seg.bound.Load().Count)
+			if len(seg.closes()) == 0 {
+				what = fmt.Sprintf("segment %s is back from quarantine, but its gap stays: it had no %s that tells whether all is there", seg.name(), manifestFile)
+			}
+			s.log(what, nil)
 		}
 		seg.whole.Store(true)
 	}

@@ -111,7 +111,7 @@ func open(o Options, room func() error) (*Store, error) {
 		FileSize:   o.JournalFile,
 		Queue:      o.Queue,
 		Node:       root.node,
-		After:      max(segments.last(), memory.sequence()),
+		After:      max(segments.last(), memory.get().Sequence),
 		Keys:       o.Keys,
 		Since:      segments.newest(),
 		Restored:   restored,
