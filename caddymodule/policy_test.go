@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	pathpkg "path"
 	"strings"
 	"testing"
 
@@ -387,6 +390,48 @@ func TestCallIsUnrecordedOnlyWhereAllReadingsOfItsPathSayNone(t *testing.T) {
 		if got := [3]capture.Level{levelOn(levels, 200), levelOn(levels, 404), levelOn(levels, 500)}; got != want {
 			t.Errorf("%s: levels %v, want %v", path, got, want)
 		}
+	}
+}
+
+// The same of paths that nobody has thought of, read by hand in each way.
+func TestNoSpellingOfAPathTakesItsCallOffTheRecord(t *testing.T) {
+	c := provisionCapture(t, "level full /admin/*\nlevel none")
+	parts := []string{"/", "/", "%2f", "%2F", "..", ".", "%2e", "%2E.", "admin", "x", "%61dmin"}
+	random := rand.New(rand.NewPCG(1, 2))
+	recorded := 0
+	for range 5000 {
+		sent := ""
+		for range 1 + random.IntN(9) {
+			sent += parts[random.IntN(len(parts))]
+		}
+		sent = strings.TrimLeft(sent, "/")
+		target := []string{"/", "http:"}[random.IntN(2)] + sent
+		want := false
+		for _, coded := range []bool{false, true} {
+			path := sent
+			if !coded { // a slash that is none: any other character
+				path = strings.NewReplacer("%2f", "_", "%2F", "_").Replace(path)
+			}
+			path, err := url.PathUnescape("/" + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept := strings.Join(strings.FieldsFunc(path, func(r rune) bool { return r == '/' }), "/")
+			ending := strings.Repeat("/", strings.Count(path[len(path)-1:], "/"))
+			for _, read := range []string{"/" + kept, pathpkg.Clean(path)} {
+				want = want || strings.HasPrefix(strings.TrimSuffix(read, "/")+ending, "/admin/")
+			}
+		}
+		levels, _ := c.Decide(request("DELETE", target))
+		if got := levelOn(levels, 200) != capture.None; got != want {
+			t.Errorf("%s: recorded %v, want %v", target, got, want)
+		}
+		if want {
+			recorded++
+		}
+	}
+	if recorded < 300 {
+		t.Errorf("only %d of the paths have a reading that is to be recorded", recorded)
 	}
 }
 
