@@ -49,7 +49,7 @@ func TestRecordsThatNobodyWaitsForShareOneCommit(t *testing.T) {
 		}
 		time.Sleep(store.LeastBetween - 1)
 		wantCommitted(t, j, 1, 1)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		wantCommitted(t, j, n+1, 2)
 		add(t, j)
 		wantCommitted(t, j, n+1, 2)
