@@ -17,8 +17,11 @@ import (
 type damage struct {
 	log func(string, error)
 
+	most int // how many losses are told one by one
+
 	mu      sync.Mutex // guards what follows
 	told    map[record.ID]*record.Record
+	beyond  *record.Record              // of all others, nil where there are none
 	waiting []*record.Record            // those of told that are not known to be stored
 	away    map[*segment]*record.Record // segments that cannot be opened now
 	why     map[*segment]error          // and why not
@@ -27,7 +30,7 @@ type damage struct {
 
 func newDamage(log func(string, error)) *damage {
 	return &damage{
-		log: log, wake: make(chan struct{}, 1),
+		log: log, most: maxTold, wake: make(chan struct{}, 1),
 		told: make(map[record.ID]*record.Record), away: make(map[*segment]*record.Record), why: make(map[*segment]error),
 	}
 }
@@ -37,11 +40,15 @@ func newDamage(log func(string, error)) *damage {
 func (d *damage) tell(gap *record.Record, what string, err error) {
 	d.mu.Lock()
 	_, known := d.told[gap.EventID]
-	if !known && len(d.told) < maxTold {
+	switch {
+	case known:
+	case len(d.told) < d.most:
 		d.told[gap.EventID] = gap
 		if !isOfDisk(err) {
 			d.waiting = append(d.waiting, gap)
 		}
+	default:
+		known = !d.widen(gap)
 	}
 	d.mu.Unlock()
 	if known {
@@ -54,6 +61,25 @@ func (d *damage) tell(gap *record.Record, what string, err error) {
 	}
 }
 
+// widen makes the gap of what is beyond cover a loss, and reports whether it had not.
+// The caller holds mu.
+func (d *damage) widen(gap *record.Record) bool {
+	start, end := gap.Timestamp, gap.EndTime
+	if b := d.beyond; b != nil {
+		if !start.Before(b.Timestamp) && !end.After(b.EndTime) {
+			return false
+		}
+		if b.Timestamp.Before(start) {
+			start = b.Timestamp
+		}
+		if b.EndTime.After(end) {
+			end = b.EndTime
+		}
+	}
+	d.beyond = store.DamageGap(start, end, record.Gap{CountUnknown: true}, "beyond")
+	return true
+}
+
 // isOfDisk reports whether an error is that of an operation on the disk, and not
 // about what the disk gave.
 func isOfDisk(err error) bool {
@@ -61,8 +87,10 @@ func isOfDisk(err error) bool {
 	return errors.As(err, &no)
 }
 
-// maxTold bounds the losses of one run that are told one by one: each is a block or
-// a segment. What is lost past it is logged each time that it is met.
+// maxTold bounds the losses of one run that are told one by one: each is a block, a
+// segment, or the bodies of a record in the journal. All others are one gap, from the
+// first to the last of them, of a count that nobody knows. It is not stored: the next
+// run finds out anew.
 const maxTold = 10_000
 
 // setAway notes that a segment cannot be opened now, nil that it can.
@@ -87,11 +115,14 @@ func (d *damage) setAway(seg *segment, err error) {
 // cannot be read for the time being.
 const reasonAway = "unavailable"
 
-// health says which segments cannot be opened. Those that wait for room are not
-// ill, like packing that does.
+// health says which segments cannot be opened, or that there is more damage than is
+// told one by one. Segments that wait for room are not ill, like packing that does.
 func (d *damage) health() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.beyond != nil {
+		return fmt.Errorf("more than %d blocks and segments are damaged: bring the store back from a backup, or go on without what is lost", d.most)
+	}
 	for seg, err := range d.why {
 		if !errors.Is(err, errNoRoom) {
 			return fmt.Errorf("segment %s cannot be opened: %w", seg.name(), err)
@@ -109,6 +140,9 @@ func (d *damage) list() (gaps []*record.Record) {
 	}
 	for _, g := range d.away {
 		gaps = append(gaps, clone(g))
+	}
+	if d.beyond != nil {
+		gaps = append(gaps, clone(d.beyond))
 	}
 	return gaps
 }

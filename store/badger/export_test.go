@@ -282,6 +282,16 @@ func Levels(ranges [][2][]byte) (numbers [][]int) {
 	return numbers
 }
 
+// TellLosses tells of so many losses, a minute each, the first in the minute of start,
+// where no more than most are told one by one.
+func (s *Store) TellLosses(start time.Time, n, most int) {
+	s.damage.most = most
+	for i := range n {
+		at := start.Add(time.Duration(i) * time.Minute)
+		s.damage.tell(store.DamageGap(at, at.Add(time.Minute), record.Gap{Count: 1}, i), "a loss of a test", store.ErrCorrupt)
+	}
+}
+
 // FlushWhileBadgerLogs writes an entry to a new Badger in dir, which logs an error
 // meanwhile.
 func FlushWhileBadgerLogs(dir, format string, args ...any) error {
