@@ -217,7 +217,11 @@ func (s *Store) passBlock(b *blockReader, err error) bool {
 	lost := s.assess(b)
 	gap := store.DamageGap(b.block.oldest.Time(), b.block.newest.Time(), lost,
 		"block", b.segment.name(), b.block.newest, b.block.first, lost.Count)
-	s.damage.tell(gap, fmt.Sprintf("%d records of a block, or their bodies, cannot be read any more; the rest of the segment is served", lost.Count), err)
+	what := "bodies of records"
+	if lost.Count > 0 {
+		what = fmt.Sprintf("%d records", lost.Count)
+	}
+	s.damage.tell(gap, what+" of a block cannot be read any more; the rest of the segment is served", err)
 	b.passed = true
 	return true
 }
